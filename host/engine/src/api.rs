@@ -1,0 +1,452 @@
+//! What the engine offers to those above it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sagahost_core::{
+    Command, Json, Millis, Record, RuntimeStatus, Started, check_instance_id, decode_chunk,
+};
+use sagahost_store::{
+    InstanceKey, InstanceRow, ListQuery, MAX_PURGE, NewInstance, Page, Store, StoreError, Write,
+    WriteError, Written,
+};
+use sagahost_wasm::{ActivityCall, ActivityReport, Function, FunctionKind, Runtime};
+use tokio::sync::{broadcast, oneshot};
+
+use crate::cell::Message;
+use crate::error::{CommandError, InvokeError, StartError};
+use crate::lifecycle::Inner;
+use crate::stats::Stats;
+use crate::writer::WriteFailure;
+
+/// What is asked for at the start of an orchestration.
+#[derive(Clone, Debug)]
+pub struct StartRequest {
+    /// The orchestrator.
+    pub name: String,
+    /// The instance's id; one is made where none is given.
+    pub id: Option<String>,
+    /// The input.
+    pub input: Json,
+    /// The version asked for.
+    pub version: Option<String>,
+    /// The W3C `traceparent` that came with the request.
+    pub trace_parent: Option<String>,
+}
+
+/// How an orchestration ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// Its status.
+    pub status: RuntimeStatus,
+    /// Its output; where it failed, the failure; where it was terminated, the
+    /// reason.
+    pub output: Option<Json>,
+}
+
+/// Events of one instance that have just become durable.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The instance.
+    pub id: String,
+    /// Its orchestrator.
+    pub name: String,
+    /// The place of the first of them in its journal, from 0.
+    pub first: u64,
+    /// The events.
+    pub records: Vec<Record>,
+    /// Whether the orchestration ended with them.
+    pub ended: bool,
+}
+
+/// Which ended instances to purge.
+#[derive(Clone, Debug)]
+pub struct PurgeFilter {
+    /// Those created at this time or later.
+    pub created_from: Millis,
+    /// Those created at this time or earlier.
+    pub created_to: Option<Millis>,
+    /// Those of these statuses; of any, where there are none.
+    pub statuses: Vec<RuntimeStatus>,
+}
+
+/// The engine. Cloning it gives another handle to the same one.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Engine {
+    /// The runtime that the functions are deployed in.
+    pub fn runtime(&self) -> &Runtime {
+        &self.inner.runtime
+    }
+
+    /// Starts an orchestration. When this returns, its start and the steps of
+    /// its first turn are durable.
+    ///
+    /// # Errors
+    /// When it was not started; see [`StartError`].
+    pub async fn start_instance(&self, request: StartRequest) -> Result<String, StartError> {
+        let (id, started) = self.begin(request)?;
+        started.await.unwrap_or(Err(StartError::ShuttingDown))?;
+        Ok(id)
+    }
+
+    /// Starts an orchestration and waits for its end, at most so long. `None`
+    /// where it has not ended by then.
+    ///
+    /// # Errors
+    /// When it was not started; see [`StartError`].
+    pub async fn start_and_wait(
+        &self,
+        mut request: StartRequest,
+        longest: Duration,
+    ) -> Result<(String, Option<Ended>), StartError> {
+        let id = request.id.take().unwrap_or_else(new_id);
+        request.id = Some(id.clone());
+        let ended = self.inner.waiters.wait(&id);
+        let started = match self.begin(request) {
+            Ok((_, started)) => started.await.unwrap_or(Err(StartError::ShuttingDown)),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = started {
+            drop(ended);
+            self.inner.waiters.forget(&id);
+            return Err(error);
+        }
+        let ended = tokio::time::timeout(longest, ended).await;
+        if ended.is_err() {
+            self.inner.waiters.forget(&id);
+        }
+        Ok((id, ended.ok().and_then(Result::ok)))
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn begin(
+        &self,
+        request: StartRequest,
+    ) -> Result<(String, oneshot::Receiver<Result<(), StartError>>), StartError> {
+        self.open(StartError::ShuttingDown)?;
+        let StartRequest {
+            name,
+            id,
+            input,
+            version,
+            trace_parent,
+        } = request;
+        let function = match self.inner.runtime.function(&name) {
+            Some(function) if function.kind == FunctionKind::Orchestrator => function,
+            _ => {
+                let known = self.names(FunctionKind::Orchestrator);
+                return Err(StartError::UnknownOrchestrator { name, known });
+            }
+        };
+        let id = id.unwrap_or_else(new_id);
+        check_instance_id(&id)?;
+        function
+            .check_input(&input)
+            .map_err(|problem| StartError::BadInput {
+                name: name.clone(),
+                problem,
+            })?;
+        let new = NewInstance {
+            id: id.clone(),
+            name: name.clone(),
+            input: input.clone(),
+            created: crate::now(),
+        };
+        let started = Started {
+            name,
+            input,
+            execution: new_id(),
+            digest: function.digest.clone(),
+            version,
+            trace_parent,
+        };
+        let (ack, outcome) = oneshot::channel();
+        let message = Message::Start {
+            new: Box::new(new),
+            started: Box::new(started),
+            ack,
+        };
+        self.inner.deliver(&id, message);
+        Ok((id, outcome))
+    }
+
+    fn open<E>(&self, closed: E) -> Result<(), E> {
+        if self.inner.stopping.load(Ordering::SeqCst) {
+            Err(closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn names(&self, kind: FunctionKind) -> Vec<String> {
+        let functions: Vec<Arc<Function>> = self.inner.runtime.functions();
+        let mut names: Vec<_> = functions
+            .iter()
+            .filter(|function| function.kind == kind)
+            .map(|function| function.name.clone())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    async fn ask(&self, id: &str, command: Command) -> Result<(), CommandError> {
+        self.open(CommandError::ShuttingDown)?;
+        let (ack, outcome) = oneshot::channel();
+        self.inner.deliver(id, Message::Asked { command, ack });
+        outcome.await.unwrap_or(Err(CommandError::ShuttingDown))
+    }
+
+    /// Raises an event. When this returns it is durable, and will be
+    /// delivered once.
+    ///
+    /// # Errors
+    /// When there is no such instance, it has ended, or the store failed.
+    pub async fn raise_event(&self, id: &str, name: &str, input: Json) -> Result<(), CommandError> {
+        self.ask(
+            id,
+            Command::RaiseEvent {
+                name: name.to_owned(),
+                input,
+            },
+        )
+        .await
+    }
+
+    /// Ends an orchestration where it is. Activities that run are left to
+    /// end; their results are ignored.
+    ///
+    /// # Errors
+    /// When there is no such instance, it has ended, or the store failed.
+    pub async fn terminate(&self, id: &str, reason: &str) -> Result<(), CommandError> {
+        self.ask(
+            id,
+            Command::Terminate {
+                reason: reason.to_owned(),
+            },
+        )
+        .await
+    }
+
+    /// Waits for an instance's end, at most so long. `None` where it has not
+    /// ended by then.
+    ///
+    /// # Errors
+    /// When there is no such instance, or the store failed.
+    pub async fn wait(&self, id: &str, longest: Duration) -> Result<Option<Ended>, CommandError> {
+        // Registered before the look, so that an end right after it is not
+        // missed.
+        let ended = self.inner.waiters.wait(id);
+        let row = match self.status(id).await {
+            Ok(Some(row)) => row,
+            other => {
+                drop(ended);
+                self.inner.waiters.forget(id);
+                other?;
+                return Err(CommandError::NotFound { id: id.to_owned() });
+            }
+        };
+        let found = if row.summary.status.is_terminal() {
+            drop(ended);
+            Some(Ended {
+                status: row.summary.status,
+                output: row.summary.output,
+            })
+        } else {
+            tokio::time::timeout(longest, ended)
+                .await
+                .ok()
+                .and_then(Result::ok)
+        };
+        self.inner.waiters.forget(id);
+        Ok(found)
+    }
+
+    /// An instance's row.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn status(&self, id: &str) -> Result<Option<InstanceRow>, CommandError> {
+        let id = id.to_owned();
+        self.read(move |store| store.find(&id)).await
+    }
+
+    /// An instance's row and its whole journal.
+    ///
+    /// # Errors
+    /// When the store failed, or the journal is damaged.
+    pub async fn history(
+        &self,
+        id: &str,
+    ) -> Result<Option<(InstanceRow, Vec<Record>)>, CommandError> {
+        let id = id.to_owned();
+        let found = self
+            .read(move |store| {
+                let Some(row) = store.find(&id)? else {
+                    return Ok(None);
+                };
+                let chunks = store.journal(row.key, 0)?;
+                Ok(Some((row, chunks)))
+            })
+            .await?;
+        let Some((row, chunks)) = found else {
+            return Ok(None);
+        };
+        let mut records = Vec::new();
+        for (number, chunk) in chunks.iter().enumerate() {
+            let decoded = decode_chunk(number, chunk);
+            records.extend(decoded.map_err(|error| CommandError::Store(error.to_string()))?);
+        }
+        Ok(Some((row, records)))
+    }
+
+    /// Instances, a page at a time.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn list(&self, query: ListQuery) -> Result<Page, CommandError> {
+        self.read(move |store| store.list(&query)).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, CommandError> {
+        let store = self.inner.store.clone();
+        match tokio::task::spawn_blocking(move || read(&*store)).await {
+            Ok(found) => Ok(found?),
+            Err(error) => Err(CommandError::Store(error.to_string())),
+        }
+    }
+
+    /// Removes an instance that has ended, and its journal.
+    ///
+    /// # Errors
+    /// When there is no such instance, it has not ended, or the store failed.
+    pub async fn purge(&self, id: &str) -> Result<(), CommandError> {
+        self.open(CommandError::ShuttingDown)?;
+        let id = id.to_owned();
+        let Some(row) = self.status(&id).await? else {
+            return Err(CommandError::NotFound { id });
+        };
+        match self.inner.writer.write(Write::Purge { key: row.key }).await {
+            Ok(_) => Ok(()),
+            Err(WriteFailure::Write(WriteError::NotTerminal { .. })) => {
+                Err(CommandError::NotTerminal { id })
+            }
+            Err(WriteFailure::Write(WriteError::NoSuchInstance { .. })) => {
+                Err(CommandError::NotFound { id })
+            }
+            Err(failure) => Err(CommandError::Store(failure.to_string())),
+        }
+    }
+
+    /// Removes the ended instances that the filter names, and says how many.
+    /// They are removed some at a time, so that other work goes on.
+    ///
+    /// # Errors
+    /// When the store failed; what was removed by then is removed.
+    pub async fn purge_where(&self, filter: PurgeFilter) -> Result<u64, CommandError> {
+        self.open(CommandError::ShuttingDown)?;
+        let mut purged_all = 0;
+        let mut after = InstanceKey::default();
+        loop {
+            let write = Write::PurgeWhere {
+                created_from: Some(filter.created_from),
+                created_to: filter.created_to,
+                statuses: filter.statuses.clone(),
+                after,
+                limit: MAX_PURGE,
+            };
+            match self.inner.writer.write(write).await {
+                Ok(Written::PurgedWhere { purged, next }) => {
+                    purged_all += purged;
+                    match next {
+                        Some(next) => after = next,
+                        None => return Ok(purged_all),
+                    }
+                }
+                Ok(_) => return Ok(purged_all),
+                Err(failure) => return Err(CommandError::Store(failure.to_string())),
+            }
+        }
+    }
+
+    /// Runs one activity by itself, with the capabilities and limits it has
+    /// in a saga, once.
+    ///
+    /// # Errors
+    /// When there is no such activity or its input does not fit. How the
+    /// attempt ended is in the report.
+    pub async fn invoke_activity(
+        &self,
+        name: &str,
+        input: Json,
+    ) -> Result<ActivityReport, InvokeError> {
+        self.open(InvokeError::ShuttingDown)?;
+        let function = match self.inner.runtime.function(name) {
+            Some(function) if function.kind == FunctionKind::Activity => function,
+            _ => {
+                let known = self.names(FunctionKind::Activity);
+                return Err(InvokeError::UnknownActivity {
+                    name: name.to_owned(),
+                    known,
+                });
+            }
+        };
+        function
+            .check_input(&input)
+            .map_err(|problem| InvokeError::BadInput {
+                name: name.to_owned(),
+                problem,
+            })?;
+        let policy = self.inner.runtime.call_policy(name, Default::default());
+        let id = new_id();
+        let call = ActivityCall {
+            function: name.to_owned(),
+            input,
+            instance_id: id.clone(),
+            step: 0,
+            attempt: 1,
+            idempotency_key: format!("{id}-0"),
+            timeout_ms: policy.timeout_ms,
+            trace_parent: None,
+            is_undo: false,
+        };
+        Ok(self.inner.runtime.run_activity(call).await)
+    }
+
+    /// Everything that becomes durable from now on. A listener that is too
+    /// slow misses some, and is told so.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Committed>> {
+        self.inner.committed.subscribe()
+    }
+
+    /// Counters and sizes.
+    pub fn stats(&self) -> Stats {
+        self.inner.counters.stats(self.inner.residents.count())
+    }
+
+    /// Whether the host can take work.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn ready(&self) -> Result<(), String> {
+        self.open("the host is shutting down".to_owned())?;
+        self.inner
+            .store
+            .check_writable()
+            .map_err(|error| error.to_string())
+    }
+
+}
+
+/// An id as the host makes them: 32 hex digits. They grow with time, so that
+/// the store's index over them grows at its end.
+fn new_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}

@@ -1,0 +1,170 @@
+//! The place of one instance in memory: its inbox, and its body while it is
+//! here.
+//!
+//! Turns of one instance never overlap: whoever puts a message into an idle
+//! cell's inbox starts the one task that works it off. While that task has
+//! the body, everybody else only adds to the inbox.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sagahost_core::{Command, Millis, Record, Started, TaskId};
+use sagahost_store::{InstanceKey, NewInstance};
+use sagahost_wasm::{Fiber, Pinned};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::error::{CommandError, StartError};
+use crate::guest::SharedGuest;
+
+pub(crate) type Ack<E> = oneshot::Sender<Result<(), E>>;
+
+/// What arrives for an instance.
+pub(crate) enum Message {
+    /// It begins.
+    Start {
+        new: Box<NewInstance>,
+        started: Box<Started>,
+        ack: Ack<StartError>,
+    },
+    /// A client wants something, and waits until it is durable.
+    Asked {
+        command: Command,
+        ack: Ack<CommandError>,
+    },
+    /// An attempt of this execution ended. (Of an earlier execution under the
+    /// same id, it means nothing.)
+    Attempt {
+        execution: Arc<str>,
+        command: Command,
+    },
+    /// A timer fires or a retry begins, or the instance is to be looked at
+    /// after a start of the host.
+    Wake,
+    /// Store what is held back.
+    Flush,
+}
+
+/// An orchestrator's code in memory, and its place among the residents.
+pub(crate) struct Resident {
+    pub(crate) fiber: Fiber,
+    /// Keeps its component loaded.
+    pub(crate) _pinned: Pinned,
+    pub(crate) _place: OwnedSemaphorePermit,
+}
+
+/// An instance that is in memory.
+pub(crate) struct Body {
+    /// `None` until it is stored for the first time.
+    pub(crate) key: Option<InstanceKey>,
+    pub(crate) new: Option<Box<NewInstance>>,
+    pub(crate) guest: SharedGuest,
+    pub(crate) resident: Option<Resident>,
+    /// Chunks stored.
+    pub(crate) chunks: u32,
+    /// Events stored.
+    pub(crate) stored: u64,
+    /// Events of turns that nothing depends on yet, stored with the next.
+    pub(crate) held: Vec<Record>,
+    /// Its execution, for the results of attempts.
+    pub(crate) execution: Arc<str>,
+    /// The earliest time for which a timer is set.
+    pub(crate) armed: Option<Millis>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) inbox: Vec<Message>,
+    /// Whether a task works off the inbox, and has the body.
+    pub(crate) working: bool,
+    pub(crate) body: Option<Box<Body>>,
+    /// Attempts that are out in this host, or whose result is not stored yet.
+    pub(crate) attempts: HashSet<TaskId>,
+    /// It is not in the map any more: look it up again.
+    pub(crate) gone: bool,
+    /// Counts its turns, so that an old entry among the residents is known.
+    pub(crate) stamp: u64,
+}
+
+pub(crate) struct Cell {
+    pub(crate) id: Arc<str>,
+    state: Mutex<State>,
+}
+
+impl Cell {
+    fn new(id: Arc<str>) -> Arc<Self> {
+        Arc::new(Cell {
+            id,
+            state: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const SHARDS: usize = 64;
+
+type Shard = Mutex<HashMap<Arc<str>, Arc<Cell>>>;
+
+/// All cells, by instance id.
+pub(crate) struct Cells {
+    shards: Vec<Shard>,
+    hasher: RandomState,
+}
+
+impl Default for Cells {
+    fn default() -> Self {
+        Cells {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl Cells {
+    fn shard(&self, id: &str) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Cell>>> {
+        let shard = self.hasher.hash_one(id) as usize % SHARDS;
+        self.shards[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a message into the instance's inbox. Returns the cell if nobody
+    /// works it off yet: whoever gets it has to.
+    pub(crate) fn deliver(&self, id: &str, message: Message) -> Option<Arc<Cell>> {
+        loop {
+            let cell = {
+                let mut shard = self.shard(id);
+                match shard.get(id) {
+                    Some(cell) => cell.clone(),
+                    None => {
+                        let id: Arc<str> = id.into();
+                        let cell = Cell::new(id.clone());
+                        shard.insert(id, cell.clone());
+                        cell
+                    }
+                }
+            };
+            let mut state = cell.lock();
+            if state.gone {
+                continue;
+            }
+            state.inbox.push(message);
+            if state.working {
+                return None;
+            }
+            state.working = true;
+            drop(state);
+            return Some(cell);
+        }
+    }
+
+    /// Takes a cell out of the map. The caller holds its lock, has seen that
+    /// nothing is in it, and drops the lock only after this.
+    pub(crate) fn remove(&self, cell: &Cell, state: &mut State) {
+        state.gone = true;
+        self.shard(&cell.id).remove(&cell.id);
+    }
+}

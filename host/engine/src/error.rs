@@ -1,0 +1,155 @@
+//! What can go wrong, said for the person who asked.
+
+use sagahost_core::{BadInstanceId, RuntimeStatus};
+
+/// The engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] sagahost_store::StoreError),
+    /// The writer's thread cannot be started.
+    #[error("cannot start the writer thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// An orchestration cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no orchestrator of this name.
+    #[error("there is no orchestrator '{name}'; {}", known_orchestrators(.known))]
+    UnknownOrchestrator {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The instance id is not allowed.
+    #[error(transparent)]
+    BadId(#[from] BadInstanceId),
+    /// The input does not fit the orchestrator's schema.
+    #[error("the input does not fit orchestrator '{name}': {problem}")]
+    BadInput {
+        /// The orchestrator.
+        name: String,
+        /// Where it does not fit, and what would.
+        problem: String,
+    },
+    /// An instance of this id has not ended.
+    #[error(
+        "an instance with id '{id}' exists and has not ended; choose another id, or terminate and purge that one"
+    )]
+    Exists {
+        /// The id.
+        id: String,
+    },
+    /// It could not be stored, and was not started.
+    #[error("the orchestration could not be stored and was not started: {0}")]
+    Store(String),
+    /// The host is going down.
+    #[error("the host is shutting down and takes no new work")]
+    ShuttingDown,
+}
+
+fn known_orchestrators(known: &[String]) -> String {
+    if known.is_empty() {
+        "no orchestrator is deployed".to_owned()
+    } else {
+        format!("deployed are: {}", known.join(", "))
+    }
+}
+
+fn known_activities(known: &[String]) -> String {
+    if known.is_empty() {
+        "no activity is deployed".to_owned()
+    } else {
+        format!("deployed are: {}", known.join(", "))
+    }
+}
+
+/// Something cannot be done to an instance.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such instance.
+    #[error("there is no instance with id '{id}'")]
+    NotFound {
+        /// The id.
+        id: String,
+    },
+    /// It has ended.
+    #[error("instance '{id}' has already ended ({status})")]
+    Terminal {
+        /// The id.
+        id: String,
+        /// How it ended.
+        status: RuntimeStatus,
+    },
+    /// It has not ended.
+    #[error("instance '{id}' has not ended; terminate it first")]
+    NotTerminal {
+        /// The id.
+        id: String,
+    },
+    /// The store did not take it, or did not answer; nothing was changed.
+    #[error("the store failed, nothing was changed: {0}")]
+    Store(String),
+    /// The host is going down.
+    #[error("the host is shutting down and takes no new work")]
+    ShuttingDown,
+}
+
+impl From<sagahost_store::StoreError> for CommandError {
+    fn from(error: sagahost_store::StoreError) -> Self {
+        CommandError::Store(error.to_string())
+    }
+}
+
+/// An activity cannot be run by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeError {
+    /// There is no activity of this name.
+    #[error("there is no activity '{name}'; {}", known_activities(.known))]
+    UnknownActivity {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The input does not fit the activity's schema.
+    #[error("the input does not fit activity '{name}': {problem}")]
+    BadInput {
+        /// The activity.
+        name: String,
+        /// Where it does not fit, and what would.
+        problem: String,
+    },
+    /// The host is going down.
+    #[error("the host is shutting down and takes no new work")]
+    ShuttingDown,
+}
+
+/// A component was not deployed; what was there before is still there.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// It was refused.
+    #[error(transparent)]
+    Refused(#[from] sagahost_wasm::Refusal),
+    /// Its name cannot be a file's.
+    #[error(
+        "'{0}' cannot be a component's name: use letters, digits, '-', '_' and '.', at most 128 of them, not beginning with '.'"
+    )]
+    BadName(String),
+    /// Its file cannot be read or written.
+    #[error("cannot {doing} {path}: {source}")]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// With which file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The check did not come to its end.
+    #[error("the check of the component was interrupted; try again")]
+    Interrupted,
+}

@@ -1,0 +1,122 @@
+//! What an orchestrator's code sees of the host: the core's orchestration,
+//! with defaults filled in from the deployed functions.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sagahost_core::{
+    CallOptions, CallPolicy, Json, LogLevel, Millis, Mismatch, Orchestration, Request,
+    TaskId,
+};
+use sagahost_wasm::{Completion, OrchestrationHost, Runtime, Stop};
+
+/// An orchestration and what its code needs around it.
+pub(crate) struct Guest {
+    id: Arc<str>,
+    runtime: Runtime,
+    pub(crate) orchestration: Orchestration,
+    /// Where code and journal parted, if they did.
+    pub(crate) mismatch: Option<Mismatch>,
+}
+
+/// A guest shared between its turn and its fiber. They never run at the same
+/// time, so the lock is never contended.
+pub(crate) type SharedGuest = Arc<Mutex<Guest>>;
+
+pub(crate) fn lock(guest: &SharedGuest) -> MutexGuard<'_, Guest> {
+    guest.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Guest {
+    pub(crate) fn new(id: Arc<str>, runtime: Runtime, orchestration: Orchestration) -> SharedGuest {
+        Arc::new(Mutex::new(Guest {
+            id,
+            runtime,
+            orchestration,
+            mismatch: None,
+        }))
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn request(&mut self, request: Request) -> Result<TaskId, Stop> {
+        let outcome = self.orchestration.request(request);
+        self.check(outcome)
+    }
+
+    fn check<T>(&mut self, outcome: Result<T, Mismatch>) -> Result<T, Stop> {
+        outcome.map_err(|mismatch| {
+            let stop = Stop(mismatch.to_string());
+            self.mismatch = Some(mismatch);
+            stop
+        })
+    }
+}
+
+impl OrchestrationHost for Guest {
+    fn call_activity(
+        &mut self,
+        function: String,
+        input: Json,
+        options: CallOptions,
+    ) -> Result<TaskId, Stop> {
+        // On replay the journal's policy holds, and this one is not looked at.
+        let policy = if self.orchestration.is_replaying() {
+            CallPolicy::default()
+        } else {
+            self.runtime.call_policy(&function, options)
+        };
+        self.request(Request::Activity {
+            function,
+            input,
+            policy,
+        })
+    }
+
+    fn start_timer(&mut self, fire_at: Millis) -> Result<TaskId, Stop> {
+        self.request(Request::Timer { fire_at })
+    }
+
+    fn wait_event(&mut self, name: String) -> Result<TaskId, Stop> {
+        self.request(Request::Event { name })
+    }
+
+    fn cancel(&mut self, task: TaskId) -> Result<(), Stop> {
+        self.request(Request::Cancel { task }).map(drop)
+    }
+
+    fn next(&mut self, tasks: &[TaskId]) -> Result<Option<Completion>, Stop> {
+        let outcome = self.orchestration.next(tasks);
+        let completion = self.check(outcome)?;
+        Ok(completion.map(|sagahost_core::Completion { task, outcome }| Completion { task, outcome }))
+    }
+
+    fn now_ms(&self) -> Millis {
+        self.orchestration.now()
+    }
+
+    fn new_uuid(&mut self) -> String {
+        self.orchestration.new_uuid()
+    }
+
+    fn random_u64(&mut self) -> u64 {
+        self.orchestration.random_u64()
+    }
+
+    fn instance_id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn is_replaying(&self) -> bool {
+        self.orchestration.is_replaying()
+    }
+
+    fn set_custom_status(&mut self, status: Json) {
+        self.orchestration.set_custom_status(status);
+    }
+
+    fn log(&mut self, level: LogLevel, message: String) {
+        self.orchestration.log(level, message);
+    }
+}

@@ -1,0 +1,150 @@
+//! How the engine starts, goes on with what an earlier host left, and stops.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sagahost_store::{InstanceKey, Owner, Store};
+use sagahost_wasm::Runtime;
+use tokio::sync::{Notify, broadcast};
+
+use crate::api::{Committed, Engine};
+use crate::cell::{Cells, Message};
+use crate::config::EngineConfig;
+use crate::error::EngineError;
+use crate::flush::HeldBack;
+use crate::residents::Residents;
+use crate::stats::Counters;
+use crate::timers::Timers;
+use crate::waiters::Waiters;
+use crate::writer::Writer;
+
+/// How many committed turns a slow listener may be behind before it misses
+/// some. (It then reads them from the store.)
+const LISTENER_BACKLOG: usize = 1024;
+
+/// What all handles of an engine share.
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) writer: Writer,
+    pub(crate) runtime: Runtime,
+    pub(crate) config: EngineConfig,
+    pub(crate) cells: Cells,
+    pub(crate) residents: Residents,
+    pub(crate) timers: Timers,
+    pub(crate) held: HeldBack,
+    pub(crate) waiters: Waiters,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) committed: broadcast::Sender<Arc<Committed>>,
+    pub(crate) stopping: AtomicBool,
+    pub(crate) working: AtomicUsize,
+    /// Something came to its end; looked at while shutting down.
+    pub(crate) quiet: Notify,
+}
+
+impl Engine {
+    /// Takes over the store and goes on with what an earlier host left: timers
+    /// are set, and attempts that were out are made again.
+    ///
+    /// # Errors
+    /// When the store cannot be taken over or read.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        runtime: Runtime,
+        config: EngineConfig,
+    ) -> Result<Self, EngineError> {
+        let owner: Owner = store.claim()?;
+        let counters = Arc::new(Counters::default());
+        let writer =
+            Writer::start(store.clone(), owner, counters.clone()).map_err(EngineError::Thread)?;
+        let inner = Arc::new(Inner {
+            writer,
+            runtime,
+            cells: Cells::default(),
+            residents: Residents::new(config.residents()),
+            timers: Timers::default(),
+            held: HeldBack::default(),
+            waiters: Waiters::default(),
+            counters,
+            committed: broadcast::channel(LISTENER_BACKLOG).0,
+            stopping: AtomicBool::new(false),
+            working: AtomicUsize::new(0),
+            quiet: Notify::new(),
+            config,
+            store,
+        });
+        for wakeup in inner.store.wakeups()? {
+            inner.timers.set(wakeup.at, wakeup.id.into());
+        }
+        tokio::spawn({
+            let inner = inner.clone();
+            async move {
+                inner
+                    .timers
+                    .run(|id| inner.deliver(&id, Message::Wake))
+                    .await
+            }
+        });
+        tokio::spawn({
+            let inner = inner.clone();
+            async move {
+                inner
+                    .held
+                    .run(inner.config.hold, |cell| inner.flush(cell))
+                    .await
+            }
+        });
+        tokio::spawn({
+            let inner = inner.clone();
+            async move { recover(&inner).await }
+        });
+        Ok(Engine { inner })
+    }
+
+    /// Takes no new work and waits until what runs has come to its end, at
+    /// most so long. What has not ended by then begins again at the next
+    /// start. Says whether everything ended.
+    pub async fn shutdown(&self, grace: Duration) -> bool {
+        let inner = &self.inner;
+        inner.stopping.store(true, Ordering::SeqCst);
+        let quiet = async {
+            loop {
+                let something_ended = inner.quiet.notified();
+                for cell in inner.held.take() {
+                    inner.flush(cell);
+                }
+                let attempts = inner.counters.attempts_open.get();
+                if attempts == 0 && inner.working.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                something_ended.await;
+            }
+        };
+        tokio::time::timeout(grace, quiet).await.is_ok()
+    }
+}
+
+/// Goes on with the instances whose activities were open when the last host
+/// ended.
+async fn recover(inner: &Arc<Inner>) {
+    const PAGE: u32 = 500;
+    let mut after = InstanceKey(0);
+    loop {
+        let store = inner.store.clone();
+        let page = tokio::task::spawn_blocking(move || store.busy(after, PAGE)).await;
+        let page = match page {
+            Ok(Ok(page)) => page,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot read which instances to go on with; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+            Err(_) => return,
+        };
+        let Some(last) = page.last() else { return };
+        after = last.key;
+        for instance in page {
+            inner.deliver(&instance.id, Message::Wake);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Bringing an instance back from its journal.
+
+use sagahost_core::{Command, Orchestration};
+use sagahost_store::InstanceRow;
+
+use crate::lifecycle::Inner;
+use crate::cell::{Body, Cell};
+use crate::error::CommandError;
+use crate::guest::Guest;
+
+/// Why an instance is not in memory now.
+pub(crate) enum NotLoaded {
+    NotFound,
+    Ended(sagahost_core::RuntimeStatus),
+    Damaged(String),
+    Unavailable(String),
+}
+
+impl NotLoaded {
+    pub(crate) fn error(&self, id: &str) -> CommandError {
+        let id = id.to_owned();
+        match self {
+            NotLoaded::NotFound => CommandError::NotFound { id },
+            NotLoaded::Ended(status) => CommandError::Terminal {
+                id,
+                status: *status,
+            },
+            NotLoaded::Damaged(error) | NotLoaded::Unavailable(error) => {
+                CommandError::Store(error.clone())
+            }
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) async fn load(&self, cell: &Cell) -> Result<Box<Body>, NotLoaded> {
+        let (row, chunks) = self.read_instance(&cell.id).await?;
+        let status = row.summary.status;
+        if status.is_terminal() {
+            return Err(NotLoaded::Ended(status));
+        }
+        let mut orchestration =
+            Orchestration::load(&chunks).map_err(|error| NotLoaded::Damaged(error.to_string()))?;
+        orchestration.at(crate::now());
+        let alive = cell.lock().attempts.iter().copied().collect();
+        // Only what somebody asked for is ever rejected.
+        let _ = orchestration.handle(Command::HostLost { alive });
+        let _ = orchestration.handle(Command::Tick);
+        let execution = orchestration.instance().started().execution.as_str().into();
+        Ok(Box::new(Body {
+            key: Some(row.key),
+            new: None,
+            guest: Guest::new(cell.id.clone(), self.runtime.clone(), orchestration),
+            resident: None,
+            chunks: row.chunks,
+            stored: row.summary.events,
+            held: Vec::new(),
+            execution,
+            armed: None,
+        }))
+    }
+
+    /// An instance's row and its whole journal.
+    pub(crate) async fn read_instance(
+        &self,
+        id: &str,
+    ) -> Result<(InstanceRow, Vec<Vec<u8>>), NotLoaded> {
+        let (store, id) = (self.store.clone(), id.to_owned());
+        let read = move || {
+            let Some(row) = store.find(&id)? else {
+                return Ok(None);
+            };
+            let chunks = store.journal(row.key, 0)?;
+            Ok(Some((row, chunks)))
+        };
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(Some(found))) => Ok(found),
+            Ok(Ok(None)) => Err(NotLoaded::NotFound),
+            Ok(Err::<_, sagahost_store::StoreError>(error)) => {
+                Err(NotLoaded::Unavailable(error.to_string()))
+            }
+            Err(error) => Err(NotLoaded::Unavailable(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Running an orchestrator's code.
+
+use sagahost_core::{BlockedReason, Failure, FailureKind, Mismatch, Started};
+use sagahost_wasm::{FiberEnd, WasmError};
+
+use crate::lifecycle::Inner;
+use crate::cell::{Body, Resident};
+use crate::guest::{self, Guest, SharedGuest};
+
+impl Inner {
+    /// Runs the code as far as it goes.
+    pub(crate) async fn run(&self, body: &mut Body) {
+        loop {
+            let (start, replaying) = {
+                let guest = guest::lock(&body.guest);
+                let orchestration = &guest.orchestration;
+                let blocked = orchestration.instance().blocked().is_some();
+                let ended = orchestration.instance().end().is_some();
+                let retry = blocked && body.resident.is_none() && !ended;
+                if !orchestration.wants_to_run() && !retry {
+                    return;
+                }
+                let start = body
+                    .resident
+                    .is_none()
+                    .then(|| orchestration.instance().started().clone());
+                (start, orchestration.is_replaying())
+            };
+            if let Some(start) = start {
+                match self.resident(start, body.guest.clone()).await {
+                    Ok(resident) => body.resident = Some(resident),
+                    Err(error) => {
+                        let message = error.to_string();
+                        return self.block(body, BlockedReason::Unavailable { message });
+                    }
+                }
+                if replaying {
+                    self.counters.replays.add(1);
+                }
+            }
+            let Some(resident) = &mut body.resident else {
+                return;
+            };
+            let end = resident.fiber.resume().await;
+            let mut guest = guest::lock(&body.guest);
+            let outcome = match end {
+                FiberEnd::Parked => {
+                    let parked = guest.orchestration.parked();
+                    if parked.is_ok() {
+                        guest.orchestration.unblock();
+                        continue;
+                    }
+                    parked
+                }
+                FiberEnd::Returned(result) => guest.orchestration.returned(result),
+                FiberEnd::Trapped(failure) => trapped(&mut guest, failure),
+                FiberEnd::Stopped(message) => match guest.mismatch.take() {
+                    Some(mismatch) if guest.orchestration.is_replaying() => Err(mismatch),
+                    // What the code asked for has never been possible.
+                    _ => {
+                        let failure = Failure::host(FailureKind::Trap, message);
+                        trapped(&mut guest, failure)
+                    }
+                },
+            };
+            drop(guest);
+            match outcome {
+                Ok(()) => body.resident = None,
+                Err(Mismatch {
+                    position,
+                    journal,
+                    code,
+                }) => {
+                    self.block(
+                        body,
+                        BlockedReason::Mismatch {
+                            position,
+                            journal,
+                            code,
+                        },
+                    );
+                }
+            }
+            return;
+        }
+    }
+
+    /// Puts an orchestrator's code into memory, at its beginning.
+    pub(crate) async fn resident(
+        &self,
+        started: Started,
+        guest: SharedGuest,
+    ) -> Result<Resident, WasmError> {
+        let Started { name, input, digest, .. } = started;
+        let place = self.residents.place(&self.cells, &self.counters).await;
+        let pinned = self.runtime.pin(&digest).await?;
+        let fiber = self.runtime.start_orchestrator(&digest, &name, input, guest)?;
+        Ok(Resident { fiber, _pinned: pinned, _place: place })
+    }
+
+    fn block(&self, body: &mut Body, reason: BlockedReason) {
+        tracing::error!(?reason, "an orchestration is blocked");
+        body.resident = None;
+        let mut guest = guest::lock(&body.guest);
+        guest.orchestration.block(reason);
+        guest.orchestration.rewind();
+    }
+
+}
+
+/// The code trapped. While it only repeats what it did before, that is not
+/// its end: then it did not trap.
+fn trapped(guest: &mut Guest, failure: Failure) -> Result<(), Mismatch> {
+    if guest.orchestration.is_replaying() {
+        return Err(Mismatch {
+            position: 0,
+            journal: "no trap".into(),
+            code: format!("nothing more, and ended with {failure}"),
+        });
+    }
+    guest.orchestration.returned(Err(failure))
+}

@@ -1,0 +1,293 @@
+//! A turn: take what has arrived for an instance, let the core decide, run
+//! the orchestrator until it waits again, store the events, and then do what
+//! they call for.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sagahost_core::{Command, Orchestration, Rejected, Started};
+use sagahost_store::NewInstance;
+
+use crate::cell::{Ack, Body, Cell, Message, State};
+use crate::commit::Asked;
+use crate::error::{CommandError, StartError};
+use crate::guest::{self, Guest};
+use crate::lifecycle::Inner;
+use crate::load::NotLoaded;
+
+/// How long a turn that the store did not take waits before it is made
+/// again; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What a turn leaves behind.
+pub(crate) enum After {
+    /// The instance, to stay in memory.
+    Keep(Box<Body>),
+    /// Nothing: it ended, or does not exist, or cannot be loaded.
+    Drop,
+    /// The store failed: these have to be done again, on what is stored.
+    Again(Vec<Message>),
+}
+
+/// Works off a cell's inbox until it is empty.
+pub(crate) async fn work(inner: Arc<Inner>, cell: Arc<Cell>) {
+    inner.working.fetch_add(1, Ordering::SeqCst);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (batch, body) = {
+            let mut state = cell.lock();
+            state.stamp += 1;
+            if state.inbox.is_empty() {
+                settle(&inner, &cell, &mut state);
+                break;
+            }
+            (next_batch(&mut state.inbox), state.body.take())
+        };
+        match inner.turn(&cell, body, batch).await {
+            After::Keep(body) => {
+                cell.lock().body = Some(body);
+                pause = FIRST_PAUSE;
+            }
+            After::Drop => pause = FIRST_PAUSE,
+            After::Again(messages) => {
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).min(LONGEST_PAUSE);
+                cell.lock().inbox.splice(0..0, messages);
+            }
+        }
+    }
+    if inner.working.fetch_sub(1, Ordering::SeqCst) == 1 {
+        inner.quiet.notify_waiters();
+    }
+}
+
+/// A start is a turn of its own; everything else that has arrived is one.
+fn next_batch(inbox: &mut Vec<Message>) -> Vec<Message> {
+    let is_start = |message: &Message| matches!(message, Message::Start { .. });
+    let end = match inbox.iter().position(is_start) {
+        Some(0) => 1,
+        Some(start) => start,
+        None => return std::mem::take(inbox),
+    };
+    inbox.drain(..end).collect()
+}
+
+/// Nothing more to do for now: the body waits in memory, or leaves.
+fn settle(inner: &Inner, cell: &Arc<Cell>, state: &mut State) {
+    state.working = false;
+    let stays = match &state.body {
+        None => false,
+        Some(body) => {
+            body.resident.is_some() || !body.held.is_empty() || !state.attempts.is_empty()
+        }
+    };
+    if !stays {
+        state.body = None;
+        inner.cells.remove(cell, state);
+    } else if state
+        .body
+        .as_ref()
+        .is_some_and(|body| body.resident.is_some())
+    {
+        inner.residents.park(cell.clone(), state.stamp);
+    }
+}
+
+impl Inner {
+    /// Puts a message into an instance's inbox, and sees to it that somebody
+    /// works it off.
+    pub(crate) fn deliver(self: &Arc<Self>, id: &str, message: Message) {
+        if let Some(cell) = self.cells.deliver(id, message) {
+            tokio::spawn(work(self.clone(), cell));
+        }
+    }
+
+    /// Stores what this instance holds back, if it still does.
+    pub(crate) fn flush(self: &Arc<Self>, cell: Arc<Cell>) {
+        let mut state = cell.lock();
+        if state.gone || state.working {
+            // A turn is being made; what it ends with is looked at again.
+            if !state.gone {
+                state.inbox.push(Message::Flush);
+            }
+            return;
+        }
+        if state
+            .body
+            .as_ref()
+            .is_some_and(|body| !body.held.is_empty())
+        {
+            state.inbox.push(Message::Flush);
+            state.working = true;
+            drop(state);
+            tokio::spawn(work(self.clone(), cell));
+        }
+    }
+
+    async fn turn(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        body: Option<Box<Body>>,
+        batch: Vec<Message>,
+    ) -> After {
+        self.counters.turns.add(1);
+        let mut batch = batch;
+        if let [Message::Start { .. }] = &batch[..]
+            && let Some(Message::Start { new, started, ack }) = batch.pop()
+        {
+            return self.first_turn(cell, body, new, *started, ack).await;
+        }
+        let mut body = match body {
+            Some(body) => body,
+            // What was held back has been stored, or lost with its body.
+            None if batch
+                .iter()
+                .all(|message| matches!(message, Message::Flush)) =>
+            {
+                return After::Drop;
+            }
+            None => match self.load(cell).await {
+                Ok(body) => body,
+                Err(NotLoaded::Unavailable(error)) => {
+                    return self.store_failed(batch, &error);
+                }
+                Err(not) => {
+                    for message in batch {
+                        if let Message::Asked { ack, .. } = message {
+                            let _ = ack.send(Err(not.error(&cell.id)));
+                        }
+                    }
+                    return After::Drop;
+                }
+            },
+        };
+        let mut acks = Vec::new();
+        let mut finished = Vec::new();
+        let mut again = Vec::new();
+        let mut flush = false;
+        {
+            let mut guest = guest::lock(&body.guest);
+            let orchestration = &mut guest.orchestration;
+            orchestration.at(crate::now());
+            for message in batch {
+                match message {
+                    Message::Asked { command, ack } => match orchestration.handle(command) {
+                        Ok(()) => acks.push(ack),
+                        Err(Rejected::Ended(status)) => {
+                            let id = cell.id.to_string();
+                            let _ = ack.send(Err(CommandError::Terminal { id, status }));
+                        }
+                    },
+                    Message::Attempt { execution, command } => {
+                        if execution != body.execution {
+                            continue;
+                        }
+                        if let Command::AttemptEnded { task, .. } = &command {
+                            finished.push(*task);
+                        }
+                        again.push(Message::Attempt {
+                            execution,
+                            command: command.clone(),
+                        });
+                        // Only what somebody asked for is ever rejected.
+                        let _ = orchestration.handle(command);
+                    }
+                    Message::Wake => {
+                        body.armed = None;
+                        let _ = orchestration.handle(Command::Tick);
+                    }
+                    Message::Flush => flush = true,
+                    Message::Start { .. } => {}
+                }
+            }
+        }
+        self.run(&mut body).await;
+        self.commit(
+            cell,
+            body,
+            Asked {
+                acks,
+                finished,
+                again,
+                flush,
+            },
+        )
+        .await
+    }
+
+    async fn first_turn(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        body: Option<Box<Body>>,
+        new: Box<NewInstance>,
+        started: Started,
+        ack: Ack<StartError>,
+    ) -> After {
+        if let Some(body) = body {
+            let _ = ack.send(Err(StartError::Exists {
+                id: cell.id.to_string(),
+            }));
+            return After::Keep(body);
+        }
+        let execution: Arc<str> = started.execution.as_str().into();
+        let orchestration = Orchestration::start(new.created, started);
+        let mut body = Box::new(Body {
+            key: None,
+            new: Some(new),
+            guest: Guest::new(cell.id.clone(), self.runtime.clone(), orchestration),
+            resident: None,
+            chunks: 0,
+            stored: 0,
+            held: Vec::new(),
+            execution,
+            armed: None,
+        });
+        self.run(&mut body).await;
+        let (asked, outcome) = tokio::sync::oneshot::channel();
+        let after = self
+            .commit(
+                cell,
+                body,
+                Asked {
+                    acks: vec![asked],
+                    ..Asked::default()
+                },
+            )
+            .await;
+        let started = match outcome.await {
+            Ok(Ok(())) => {
+                self.counters.started.add(1);
+                Ok(())
+            }
+            Ok(Err(CommandError::NotTerminal { id })) => Err(StartError::Exists { id }),
+            Ok(Err(error)) => Err(StartError::Store(error.to_string())),
+            Err(_) => Err(StartError::Store("the turn was dropped".into())),
+        };
+        let _ = ack.send(started);
+        after
+    }
+
+    fn store_failed(&self, batch: Vec<Message>, error: &str) -> After {
+        tracing::error!(
+            error,
+            "an instance could not be read from the store; it is tried again"
+        );
+        let mut again = Vec::new();
+        for message in batch {
+            match message {
+                Message::Asked { ack, .. } => {
+                    let _ = ack.send(Err(CommandError::Store(error.to_owned())));
+                }
+                Message::Start { ack, .. } => {
+                    let _ = ack.send(Err(StartError::Store(error.to_owned())));
+                }
+                inner => again.push(inner),
+            }
+        }
+        After::Again(again)
+    }
+
+}
+

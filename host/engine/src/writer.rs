@@ -1,0 +1,100 @@
+//! The one writer: commits whatever has queued in one transaction.
+//!
+//! No wait and no window: a lone write is committed at once, and while its
+//! flush is under way the next ones queue and share the one after.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use sagahost_store::{Owner, Store, StoreError, Write, WriteError, Written};
+use tokio::sync::oneshot;
+
+use crate::stats::Counters;
+
+/// The most writes in one transaction, so that the first of a long queue is
+/// not kept waiting for the last.
+const LARGEST_BATCH: usize = 1024;
+
+/// Why a write was not made.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum WriteFailure {
+    /// This write does not fit what is stored.
+    #[error(transparent)]
+    Write(WriteError),
+    /// The store failed, for all that was in the transaction.
+    #[error("{0}")]
+    Store(Arc<str>),
+}
+
+struct Queued {
+    write: Write,
+    done: oneshot::Sender<Result<Written, WriteFailure>>,
+}
+
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Queued>,
+}
+
+impl Writer {
+    /// Starts the writer's thread. It ends when the writer is dropped and all
+    /// that was queued is committed.
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        owner: Owner,
+        counters: Arc<Counters>,
+    ) -> std::io::Result<Self> {
+        let (queue, queued) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || run(&*store, owner, &counters, &queued))?;
+        Ok(Writer { queue })
+    }
+
+    /// Queues a write and waits until it is durable.
+    pub(crate) async fn write(&self, write: Write) -> Result<Written, WriteFailure> {
+        let gone = || WriteFailure::Store("the writer thread has ended".into());
+        let (done, outcome) = oneshot::channel();
+        self.queue
+            .send(Queued { write, done })
+            .map_err(|_| gone())?;
+        outcome.await.map_err(|_| gone())?
+    }
+}
+
+fn run(store: &dyn Store, owner: Owner, counters: &Counters, queued: &mpsc::Receiver<Queued>) {
+    let mut writes = Vec::new();
+    let mut waiting = Vec::new();
+    while let Ok(first) = queued.recv() {
+        let more = std::iter::from_fn(|| queued.try_recv().ok());
+        for Queued { write, done } in std::iter::once(first).chain(more).take(LARGEST_BATCH) {
+            writes.push(write);
+            waiting.push(done);
+        }
+        match store.commit(owner, &writes) {
+            Ok(outcomes) => {
+                counters.commits.add(1);
+                counters
+                    .appends
+                    .add(outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64);
+                for (done, outcome) in waiting.drain(..).zip(outcomes) {
+                    // Whoever asked may have gone away; it is durable all
+                    // the same.
+                    let _ = done.send(outcome.map_err(WriteFailure::Write));
+                }
+            }
+            Err(error) => {
+                report(&error);
+                counters.store_failures.add(1);
+                let message: Arc<str> = error.to_string().into();
+                for done in waiting.drain(..) {
+                    let _ = done.send(Err(WriteFailure::Store(message.clone())));
+                }
+            }
+        }
+        writes.clear();
+    }
+}
+
+fn report(error: &StoreError) {
+    tracing::error!(%error, "the store did not take a commit; nothing of it is acknowledged");
+}
