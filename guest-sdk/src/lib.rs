@@ -1,1 +1,166 @@
-//! placeholder
+//! Write [Sagahost](https://github.com/sagahost/sagahost) activities and
+//! orchestrators in Rust.
+//!
+//! An **activity** does one thing in the world: it takes money, writes a
+//! file, calls another service. It may fail, and it may run more than once.
+//! An **orchestrator** says which activities run, when, and what happens with
+//! their results. It only decides; everything it does goes through its
+//! [`OrchestratorContext`], so the host can rebuild it from its journal at any
+//! time. Each takes one attribute and a plain `async fn`:
+//!
+//! ```
+//! use sagahost::{ActivityContext, Failure, OrchestratorContext};
+//! # use schemars::JsonSchema;
+//! # use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize, JsonSchema)]
+//! struct Order {
+//!     id: String,
+//!     amount_cents: u64,
+//! }
+//!
+//! /// Takes an order's items out of stock.
+//! #[sagahost::activity]
+//! async fn order_activity(ctx: ActivityContext, order: Order) -> Result<bool, Failure> {
+//!     sagahost::info!(ctx, "order {}, attempt {}", order.id, ctx.attempt());
+//!     Ok(true)
+//! }
+//!
+//! /// Charges the customer's card.
+//! #[sagahost::activity(timeout = "5s", retry(max_attempts = 3, do_not_retry = ["card-declined"]))]
+//! async fn payment_activity(order: Order) -> Result<bool, Failure> {
+//!     match order.amount_cents {
+//!         0..100_000 => Ok(true),
+//!         _ => Err(Failure::permanent("card-declined", "over the limit of the card")),
+//!     }
+//! }
+//!
+//! /// Places an order and charges for it.
+//! #[sagahost::orchestrator]
+//! async fn order_saga(ctx: OrchestratorContext, order: Order) -> Result<bool, Failure> {
+//!     let (placed, charged) = sagahost::join!(
+//!         ctx.activity::<bool>("OrderActivity", &order),
+//!         ctx.activity::<bool>("PaymentActivity", &order),
+//!     );
+//!     Ok(placed? && charged?)
+//! }
+//! ```
+//!
+//! The crate is a library with `crate-type = ["cdylib"]`, built for
+//! `wasm32-wasip2`, with `sagahost-sdk`, `serde` (with `derive`) and
+//! `schemars` as its dependencies. The `.wasm` file describes itself: names,
+//! JSON schemas of inputs and outputs, retries and timeouts come from the
+//! attributes ([`macro@activity`], [`macro@orchestrator`]) and the types.
+//!
+//! # Calls, tasks, and when they start
+//!
+//! As always in Rust, a future does nothing until it is polled:
+//! [`OrchestratorContext::activity`] gives an [`ActivityCall`] which is
+//! scheduled **when it is first awaited**, or earlier by
+//! [`ActivityCall::start`], which gives a [`Task`] that runs from then on.
+//!
+//! ```
+//! # use sagahost::{Failure, OrchestratorContext};
+//! # async fn f(ctx: OrchestratorContext) -> Result<(), Failure> {
+//! // One after the other: the second is scheduled when the first is done.
+//! let a = ctx.activity::<u32>("Square", &1);
+//! let b = ctx.activity::<u32>("Square", &2);
+//! let sum = a.await? + b.await?;
+//!
+//! // At the same time: both are scheduled at once.
+//! let a = ctx.activity::<u32>("Square", &1).start();
+//! let b = ctx.activity::<u32>("Square", &2).start();
+//! let sum = a.await? + b.await?;
+//!
+//! // At the same time too: `join!` polls both before it waits.
+//! let (a, b) = sagahost::join!(
+//!     ctx.activity::<u32>("Square", &1),
+//!     ctx.activity::<u32>("Square", &2),
+//! );
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Calls, tasks and timers are plain futures, all of them `Unpin` and fused:
+//! [`join!`], [`try_join!`], [`select!`], [`future::join_all`],
+//! [`stream::FuturesUnordered`] and whatever else is made of futures work
+//! with them, for ten thousand tasks as for two. A future of something else
+//! (another thread, a socket) can never be ready in an orchestrator, and to
+//! wait for one panics and says so.
+//!
+//! A timer or a wait for an event that is **dropped** before it is complete
+//! is cancelled: the event goes to the next one who waits for it. An activity
+//! that was scheduled runs to its end whether somebody waits for it or not.
+//!
+//! # Failures
+//!
+//! What goes wrong is a [`Failure`]: a code for programs, a message for
+//! people, and whether another attempt may go better. `?` turns the usual
+//! errors into one; [`OrFail`] gives any error a code.
+//!
+//! # Tests
+//!
+//! Activities and orchestrators stay plain functions. On the native target
+//! the module `testing` has a host that lives in memory, in which an
+//! orchestrator runs in a unit test with its activities replaced.
+
+extern crate self as sagahost;
+
+mod activity;
+mod bindings;
+mod context;
+mod executor;
+#[cfg(target_arch = "wasm32")]
+mod exports;
+mod failure;
+mod host;
+#[cfg(all(feature = "http", target_arch = "wasm32"))]
+pub mod http;
+mod json;
+mod log;
+mod registry;
+mod retry;
+mod task;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+mod time;
+
+pub use activity::ActivityContext;
+pub use context::OrchestratorContext;
+pub use failure::{Failure, OrFail};
+pub use log::LogLevel;
+pub use retry::RetryPolicy;
+pub use sagahost_macros::{activity, orchestrator};
+pub use task::{ActivityCall, Task, Timer};
+pub use time::Timestamp;
+
+/// Waits for the first of several futures: `select!` of the crate `futures`
+/// in its form that tries the branches from top to bottom
+/// (`select_biased!`), because an orchestrator draws no lots.
+///
+/// ```
+/// # use sagahost::{Failure, OrchestratorContext};
+/// # use std::time::Duration;
+/// # async fn f(ctx: OrchestratorContext) -> Result<&'static str, Failure> {
+/// let mut approved = ctx.event::<bool>("Approved");
+/// let mut too_late = ctx.timer(Duration::from_secs(3600));
+/// sagahost::select! {
+///     answer = approved => Ok(if answer? { "approved" } else { "rejected" }),
+///     () = too_late => Ok("timed out"),
+/// }
+/// # }
+/// ```
+pub use futures_util::select_biased as select;
+pub use futures_util::{future, join, stream, try_join};
+pub use {serde_json, uuid};
+
+/// What the attributes' expansions name. No part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::registry::{
+        Function, Kind, Output, OutputType, PlainOutput, PlainOutputType, RetryDefaults, RunFuture,
+        decode_input, describe, input_schema,
+    };
+    pub use inventory;
+    pub use schemars::Schema;
+}

@@ -1,0 +1,60 @@
+//! The order saga.
+
+use std::time::Duration;
+
+use sagahost::serde_json::{Map, Value};
+use sagahost::{Failure, OrchestratorContext, RetryPolicy, info, join, warn};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An order. What the saga does not look at goes to the activities as it is.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct Order {
+    /// The id of the order: letters, digits, `-` and `_`.
+    id: String,
+    /// The articles: `{"sku", "quantity", "price_cents"}`, and so on; the
+    /// activities say what else there is.
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// Places an order and charges for it, both at once; if one of them does not go well, takes both back.
+///
+/// Answers true if the order is placed and paid for, and false if it is not
+/// and nothing of it is left.
+#[sagahost::orchestrator]
+pub async fn order_saga(ctx: OrchestratorContext, order: Order) -> Result<bool, Failure> {
+    info!(ctx, "order {}: placing it and charging for it", order.id);
+    ctx.set_custom_status("placing and charging");
+    let (placed, charged) = join!(
+        ctx.activity::<bool>("OrderActivity", &order),
+        ctx.activity::<bool>("PaymentActivity", &order),
+    );
+    let placed = went_well(&ctx, "OrderActivity", placed);
+    let charged = went_well(&ctx, "PaymentActivity", charged);
+    if placed && charged {
+        info!(ctx, "order {}: done", order.id);
+        ctx.set_custom_status("done");
+        return Ok(true);
+    }
+
+    // An activity that failed may have done its work before it did: both are
+    // rolled back, and a rollback finds out itself whether there is anything
+    // to undo.
+    ctx.set_custom_status("rolling back");
+    let persistent = RetryPolicy::attempts(10).first_interval(Duration::from_millis(200));
+    ctx.activity::<bool>("RollbackOrderActivity", &order).retry(persistent.clone()).await?;
+    ctx.activity::<bool>("RollbackPaymentActivity", &order).retry(persistent).await?;
+    info!(ctx, "order {}: rolled back", order.id);
+    ctx.set_custom_status("rolled back");
+    Ok(false)
+}
+
+fn went_well(ctx: &OrchestratorContext, activity: &str, answer: Result<bool, Failure>) -> bool {
+    match answer {
+        Ok(true) => return true,
+        Ok(false) => warn!(ctx, "{activity} answered no"),
+        Err(failure) => warn!(ctx, "{activity} failed: {failure}"),
+    }
+    false
+}

@@ -1,0 +1,165 @@
+//! What an orchestrator may do.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::executor::Tasks;
+use crate::{ActivityCall, LogLevel, Task, Timer, Timestamp, host, json};
+
+/// What an orchestrator does, it does through this: call activities, set
+/// timers, wait for events. Cheap to clone, so that parts of an orchestrator
+/// can be functions and `async` blocks of their own.
+///
+/// The host journals each of these requests. When an orchestration is rebuilt
+/// (after a crash, or because it waited for long) the orchestrator runs again
+/// from its beginning and gets the journaled answers, so it must ask for the
+/// same things in the same order. The sandbox sees to that: clock and random
+/// numbers are the same each time, and there are no files, no network and no
+/// environment. What is left to care for is a changed orchestrator, and the
+/// host keeps running instances on the code they began with.
+#[derive(Clone)]
+pub struct OrchestratorContext {
+    tasks: Rc<Tasks>,
+}
+
+impl OrchestratorContext {
+    pub(crate) fn new() -> Self {
+        Self { tasks: Rc::default() }
+    }
+
+    pub(crate) fn tasks(&self) -> &Rc<Tasks> {
+        &self.tasks
+    }
+
+    /// Calls the activity of this name, of whichever component has it.
+    ///
+    /// The call is scheduled **when it is first awaited**, or at once by
+    /// [`ActivityCall::start`]. `T` is what the activity returns:
+    ///
+    /// ```
+    /// # use sagahost::{Failure, OrchestratorContext};
+    /// # async fn f(ctx: OrchestratorContext) -> Result<(), Failure> {
+    /// let greeting: String = ctx.activity("Greet", &"Ada").await?;
+    /// let squares = (1..=100).map(|n| ctx.activity::<u64>("Square", &n));
+    /// let squares: Result<Vec<u64>, Failure> = sagahost::future::join_all(squares).await.into_iter().collect();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// If the input cannot be written as JSON, the call fails with the code
+    /// `bad-input` and is not scheduled; if the output is not a `T`, it fails
+    /// with `bad-output`.
+    pub fn activity<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        input: &(impl Serialize + ?Sized),
+    ) -> ActivityCall<T> {
+        let input = json::encode(input, "bad-input", "the input of the call");
+        ActivityCall::new(&self.tasks, name, input)
+    }
+
+    /// Starts a durable timer that fires after this time, counted from
+    /// [`now`](Self::now). It fires even if the host was down when it was due.
+    pub fn timer(&self, duration: Duration) -> Timer {
+        self.timer_until(self.now() + duration)
+    }
+
+    /// Starts a durable timer that fires at this time; one in the past fires
+    /// at once.
+    pub fn timer_until(&self, time: Timestamp) -> Timer {
+        Timer::new(&self.tasks, time.as_millis())
+    }
+
+    /// Waits, from now on, for an external event of this name. Events are kept
+    /// in order until somebody waits for them, and each is delivered once. To
+    /// drop the task before the event came cancels the wait.
+    #[must_use = "a wait for an event that is dropped is cancelled"]
+    pub fn event<T: DeserializeOwned>(&self, name: &str) -> Task<T> {
+        Task::event(&self.tasks, name)
+    }
+
+    /// The orchestration's time: the same on every replay. It goes on when
+    /// something that was awaited completes.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_millis(host::now_ms())
+    }
+
+    /// A UUID that is the same on every replay and in no other instance.
+    #[must_use]
+    pub fn new_uuid(&self) -> Uuid {
+        let text = host::new_uuid();
+        match Uuid::parse_str(&text) {
+            Ok(uuid) => uuid,
+            Err(error) => panic!("the host made a UUID that is none, {text:?}: {error}"),
+        }
+    }
+
+    /// Random bits that are the same on every replay.
+    #[must_use]
+    pub fn random_u64(&self) -> u64 {
+        host::random_u64()
+    }
+
+    /// The id of this instance.
+    #[must_use]
+    pub fn instance_id(&self) -> String {
+        host::instance_id()
+    }
+
+    /// Whether what runs now ran before, and is only being rebuilt. Logs are
+    /// silent then by themselves; nothing else should depend on it.
+    #[must_use]
+    pub fn is_replaying(&self) -> bool {
+        host::is_replaying()
+    }
+
+    /// Sets the status that people and programs see beside the runtime status.
+    ///
+    /// # Panics
+    ///
+    /// If the status cannot be written as JSON.
+    pub fn set_custom_status(&self, status: &(impl Serialize + ?Sized)) {
+        match json::encode(status, "bad-status", "the custom status") {
+            Ok(status) => host::set_custom_status(&status),
+            Err(failure) => panic!("{}", failure.message),
+        }
+    }
+
+    /// Writes a line to the instance's log; silent while replaying.
+    /// [`info!`](crate::info) and its siblings format one.
+    pub fn log(&self, level: LogLevel, line: impl fmt::Display) {
+        host::log(level, &line.to_string());
+    }
+
+    /// Writes a debug line to the instance's log.
+    pub fn log_debug(&self, line: impl fmt::Display) {
+        self.log(LogLevel::Debug, line);
+    }
+
+    /// Writes a line to the instance's log.
+    pub fn log_info(&self, line: impl fmt::Display) {
+        self.log(LogLevel::Info, line);
+    }
+
+    /// Writes a warning to the instance's log.
+    pub fn log_warn(&self, line: impl fmt::Display) {
+        self.log(LogLevel::Warn, line);
+    }
+
+    /// Writes an error to the instance's log.
+    pub fn log_error(&self, line: impl fmt::Display) {
+        self.log(LogLevel::Error, line);
+    }
+}
+
+impl fmt::Debug for OrchestratorContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OrchestratorContext")
+    }
+}

@@ -1,0 +1,28 @@
+//! The exports of the component: this crate has them, so that a guest needs
+//! no macro for them.
+
+use crate::bindings::exports::sagahost::saga::{activities, describe, orchestrators};
+use crate::bindings::sagahost::saga::types;
+use crate::registry;
+
+struct Component;
+
+impl describe::Guest for Component {
+    fn describe() -> String {
+        registry::describe()
+    }
+}
+
+impl activities::Guest for Component {
+    fn run_activity(name: String, input: String) -> Result<String, types::Failure> {
+        registry::run_activity(&name, input).map_err(Into::into)
+    }
+}
+
+impl orchestrators::Guest for Component {
+    fn run_orchestrator(name: String, input: String) -> Result<String, types::Failure> {
+        registry::run_orchestrator(&name, input).map_err(Into::into)
+    }
+}
+
+crate::bindings::export_component!(Component with_types_in crate::bindings);
