@@ -75,11 +75,32 @@ impl Site {
             std::fs::create_dir(dir.path().join(folder)).expect("a folder");
         }
         let site = Site { dir, arguments: Vec::new() };
+        site.compiled();
         for component in components {
             site.copy_component(component, component);
         }
         site.manifest("");
         site
+    }
+
+    /// Gives it the components' machine code, which takes seconds to compile:
+    /// a host that ran before has done it.
+    fn compiled(&self) {
+        static COMPILED: OnceLock<tempfile::TempDir> = OnceLock::new();
+        let compiled = COMPILED.get_or_init(|| {
+            let dir = tempfile::tempdir().expect("a temporary folder");
+            let mut command = Command::new(env!("CARGO_BIN_EXE_sagahost"));
+            command.arg("serve").arg("--data").arg(dir.path()).arg("--functions").arg(guests());
+            command.args(["--listen", "127.0.0.1:0"]).current_dir(dir.path());
+            assert_eq!(Server::start(command).terminate(), Some(0));
+            dir
+        });
+        let to = self.path("data/components");
+        std::fs::create_dir(&to).expect("a folder");
+        for entry in std::fs::read_dir(compiled.path().join("components")).expect("it is there") {
+            let from = entry.expect("an entry").path();
+            std::fs::copy(&from, to.join(from.file_name().expect("a name"))).expect("it is copied");
+        }
     }
 
     /// Writes the manifest: the shop's grants, and more.

@@ -32,8 +32,7 @@ pub(crate) enum After {
 }
 
 /// Works off a cell's inbox until it is empty.
-pub(crate) async fn work(inner: Arc<Inner>, cell: Arc<Cell>) {
-    inner.working.fetch_add(1, Ordering::SeqCst);
+async fn work(inner: Arc<Inner>, cell: Arc<Cell>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let (batch, body) = {
@@ -100,7 +99,7 @@ impl Inner {
     /// works it off.
     pub(crate) fn deliver(self: &Arc<Self>, id: &str, message: Message) {
         if let Some(cell) = self.cells.deliver(id, message) {
-            tokio::spawn(work(self.clone(), cell));
+            self.set_to_work(cell);
         }
     }
 
@@ -122,8 +121,14 @@ impl Inner {
             state.inbox.push(Message::Flush);
             state.working = true;
             drop(state);
-            tokio::spawn(work(self.clone(), cell));
+            self.set_to_work(cell);
         }
+    }
+
+    fn set_to_work(self: &Arc<Self>, cell: Arc<Cell>) {
+        // Counted before the task runs, so that a shutdown waits for it.
+        self.working.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(work(self.clone(), cell));
     }
 
     async fn turn(

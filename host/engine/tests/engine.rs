@@ -1,0 +1,239 @@
+//! The engine on real wasm and a real store, without HTTP: stores that fail
+//! at the wrong moment, orchestrators that leave memory.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use sagahost_core::{Json, RuntimeStatus};
+use sagahost_engine::{CommandError, Engine, EngineConfig, StartError, StartRequest};
+use sagahost_store::memory::MemoryStore;
+use sagahost_store::{
+    Counters, InstanceKey, InstanceRef, InstanceRow, ListQuery, Owner, Page, Stats, Store,
+    StoreError, Wakeup, Write, WriteError, Written,
+};
+use sagahost_wasm::{Runtime, WasmConfig};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn guests() -> &'static Path {
+    static GUESTS: OnceLock<PathBuf> = OnceLock::new();
+    GUESTS.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for package in ["guest-activities", "guest-orchestrator", "test-guests"] {
+            let built = Command::new("cargo")
+                .args(["build", "--target", "wasm32-wasip2", "--profile", "guest"])
+                .args(["--target-dir", "target/guests", "-p", package])
+                .current_dir(&root)
+                .output()
+                .unwrap();
+            assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        }
+        root.join("target/guests/wasm32-wasip2/guest")
+    })
+}
+
+/// A store whose next commits fail, as on a full disk.
+struct Failing {
+    store: MemoryStore,
+    failures: AtomicU32,
+}
+
+impl Store for Failing {
+    fn claim(&self) -> Result<Owner, StoreError> {
+        self.store.claim()
+    }
+    fn commit(
+        &self,
+        owner: Owner,
+        batch: &[Write],
+    ) -> Result<Vec<Result<Written, WriteError>>, StoreError> {
+        let left = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        match left {
+            Ok(_) => Err(StoreError::Full { path: "disk".into(), reason: "no space left".into() }),
+            Err(_) => self.store.commit(owner, batch),
+        }
+    }
+    fn find(&self, id: &str) -> Result<Option<InstanceRow>, StoreError> {
+        self.store.find(id)
+    }
+    fn get(&self, key: InstanceKey) -> Result<Option<InstanceRow>, StoreError> {
+        self.store.get(key)
+    }
+    fn journal(&self, key: InstanceKey, from_chunk: u32) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.store.journal(key, from_chunk)
+    }
+    fn list(&self, query: &ListQuery) -> Result<Page, StoreError> {
+        self.store.list(query)
+    }
+    fn busy(&self, after: InstanceKey, limit: u32) -> Result<Vec<InstanceRef>, StoreError> {
+        self.store.busy(after, limit)
+    }
+    fn wakeups(&self) -> Result<Vec<Wakeup>, StoreError> {
+        self.store.wakeups()
+    }
+    fn stats(&self) -> Result<Stats, StoreError> {
+        self.store.stats()
+    }
+    fn counters(&self) -> Counters {
+        self.store.counters()
+    }
+    fn check_writable(&self) -> Result<(), StoreError> {
+        self.store.check_writable()
+    }
+    fn checkpoint(&self) -> Result<(), StoreError> {
+        self.store.checkpoint()
+    }
+}
+
+struct Bed {
+    store: Arc<Failing>,
+    engine: Engine,
+}
+
+async fn bed(residents: u64) -> Bed {
+    // Shared by all tests, and kept: compiling takes seconds.
+    let cache_dir = guests().join("../../compiled");
+    let runtime = Runtime::new(WasmConfig { cache_dir, ..WasmConfig::default() }).unwrap();
+    let store = Arc::new(Failing { store: MemoryStore::new(), failures: AtomicU32::new(0) });
+    let config = EngineConfig {
+        functions_dir: guests().to_owned(),
+        memory_budget: residents * EngineConfig::ORCHESTRATOR_BYTES,
+        ..EngineConfig::default()
+    };
+    let engine = Engine::start(store.clone(), runtime, config).await.unwrap();
+    for (path, loaded) in engine.load_functions().await.unwrap() {
+        loaded.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+    Bed { store, engine }
+}
+
+fn json(text: &str) -> Json {
+    Json::parse(text).unwrap()
+}
+
+fn request(name: &str, id: Option<&str>, input: &str) -> StartRequest {
+    StartRequest {
+        name: name.into(),
+        id: id.map(Into::into),
+        input: json(input),
+        version: None,
+        trace_parent: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saga_runs_to_its_end() {
+    let Bed { engine, .. } = bed(100).await;
+    let (id, ended) =
+        engine.start_and_wait(request("FanOut", None, "[1,2,3]"), PATIENCE).await.unwrap();
+    let ended = ended.unwrap();
+    assert_eq!((ended.status, ended.output), (RuntimeStatus::Completed, Some(json("14"))));
+    assert_eq!(engine.stats().appends, 2, "{:?}", engine.stats());
+    assert!(engine.replay(&id).await.unwrap().ended);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_is_not_stored_is_not_acknowledged_and_leaves_nothing() {
+    let Bed { engine, store, .. } = bed(100).await;
+    store.failures.store(1, Ordering::SeqCst);
+    let failed = engine.start_instance(request("FanOut", Some("f"), "[1]")).await;
+    assert!(matches!(failed, Err(StartError::Store(_))), "{failed:?}");
+    assert!(engine.status("f").await.unwrap().is_none());
+    assert_eq!(engine.stats().attempts, 0, "no effect has left");
+    engine.start_instance(request("FanOut", Some("f"), "[1]")).await.unwrap();
+    assert!(engine.wait("f", PATIENCE).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_that_could_not_be_stored_is_stored_later_and_its_step_not_repeated() {
+    let Bed { engine, store, .. } = bed(100).await;
+    let input = r#"{"activity":"TestSleep","input":{"ms":100}}"#;
+    engine.start_instance(request("TestCallOne", Some("r"), input)).await.unwrap();
+    store.failures.store(3, Ordering::SeqCst);
+    let ended = engine.wait("r", PATIENCE).await.unwrap().unwrap();
+    assert_eq!(ended.status, RuntimeStatus::Completed);
+    assert_eq!(store.failures.load(Ordering::SeqCst), 0);
+    assert_eq!(engine.stats().attempts, 1, "{:?}", engine.stats());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_was_refused_by_the_store_was_not_raised() {
+    let Bed { engine, store, .. } = bed(100).await;
+    let input = r#"{"names":["Go","Go"]}"#;
+    engine.start_instance(request("TestWaitEvents", Some("e"), input)).await.unwrap();
+    engine.raise_event("e", "Go", json("1")).await.unwrap();
+    store.failures.store(1, Ordering::SeqCst);
+    let refused = engine.raise_event("e", "Go", json("2")).await;
+    assert!(matches!(refused, Err(CommandError::Store(_))), "{refused:?}");
+    engine.raise_event("e", "Go", json("3")).await.unwrap();
+    let ended = engine.wait("e", PATIENCE).await.unwrap().unwrap();
+    assert_eq!(ended.output, Some(json("[1,3]")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_wait_than_have_room_and_all_come_to_their_end() {
+    let Bed { engine, .. } = bed(3).await;
+    let input = r#"{"names":["A","B"]}"#;
+    for n in 0..20 {
+        let id = format!("w{n}");
+        engine.start_instance(request("TestWaitEvents", Some(&id), input)).await.unwrap();
+    }
+    for event in ["A", "B"] {
+        for n in 0..20 {
+            engine.raise_event(&format!("w{n}"), event, json(&n.to_string())).await.unwrap();
+        }
+    }
+    for n in 0..20 {
+        let ended = engine.wait(&format!("w{n}"), PATIENCE).await.unwrap().unwrap();
+        assert_eq!(ended.output, Some(json(&format!("[{n},{n}]"))));
+    }
+    let stats = engine.stats();
+    assert!(stats.evictions > 20 && stats.replays > 20 && stats.residents <= 3, "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orchestrators_leave_memory_while_their_activities_run() {
+    let Bed { engine, .. } = bed(2).await;
+    let input = r#"{"activity":"TestSleep","count":3,"input":{"ms":20}}"#;
+    let mut ids = Vec::new();
+    for n in 0..12 {
+        let id = format!("s{n}");
+        engine.start_instance(request("TestSequence", Some(&id), input)).await.unwrap();
+        ids.push(id);
+    }
+    for id in &ids {
+        let ended = engine.wait(id, PATIENCE).await.unwrap().unwrap();
+        assert_eq!(ended.status, RuntimeStatus::Completed, "{ended:?}");
+        engine.replay(id).await.unwrap();
+    }
+    assert_eq!(engine.stats().attempts, 36, "{:?}", engine.stats());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_of_an_earlier_execution_means_nothing_to_a_later_one() {
+    let Bed { engine, .. } = bed(100).await;
+    let slow = r#"{"activity":"TestSleep","input":{"ms":300}}"#;
+    engine.start_instance(request("TestCallOne", Some("x"), slow)).await.unwrap();
+    engine.terminate("x", "again").await.unwrap();
+    let slower = r#"{"activity":"TestSleep","input":{"ms":700}}"#;
+    engine.start_instance(request("TestCallOne", Some("x"), slower)).await.unwrap();
+    let ended = engine.wait("x", PATIENCE).await.unwrap().unwrap();
+    assert_eq!(ended.output, Some(json("700")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shut_down_engine_takes_nothing_and_waits_for_what_runs() {
+    let Bed { engine, .. } = bed(100).await;
+    let input = r#"{"activity":"TestSleep","input":{"ms":200}}"#;
+    engine.start_instance(request("TestCallOne", Some("s"), input)).await.unwrap();
+    assert!(engine.shutdown(PATIENCE).await);
+    let row = engine.status("s").await.unwrap().unwrap();
+    assert_eq!(row.summary.status, RuntimeStatus::Completed);
+    let refused = engine.start_instance(request("TestCallOne", None, input)).await;
+    assert!(matches!(refused, Err(StartError::ShuttingDown)), "{refused:?}");
+}
