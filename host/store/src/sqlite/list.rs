@@ -1,0 +1,237 @@
+//! Listing.
+//!
+//! Pages come in the order of the keys and go on after a key, so reading all
+//! pages looks at each row once; no page sorts or counts what is before or
+//! after it. What differs is how much can be skipped:
+//!
+//! - a prefix that few instances have: only those are looked at;
+//! - only open or only unsuccessful ones: those have indexes in key order;
+//! - a range of times: zones that cannot have any are skipped;
+//! - else every row is looked at until the page is full.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use sagahost_core::RuntimeStatus;
+
+use super::read::{COLUMNS, instance};
+use super::schema::{OPEN, UNSUCCESSFUL, ZONE_BITS};
+use crate::store::saturate;
+use crate::types::{fill_page, page_size, prefix_end};
+use crate::{ListQuery, Page};
+
+/// How many instances may have an id prefix for the index of the ids to be
+/// used: they have to be sorted for every page.
+const FEW: usize = 2_000;
+
+/// What all listings filter by; each says besides where to look. `?2` to `?7`:
+/// created from and to, a bit for each status, the orchestrator, the id prefix
+/// and its end.
+const FILTER: &str = "i.created >= ?2 AND i.created <= ?3 AND ((?4 >> i.status) & 1)
+    AND (?5 IS NULL OR i.name = ?5) AND i.id >= ?6 AND (?7 IS NULL OR i.id < ?7)";
+
+/// A page of a listing.
+pub(super) fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Page> {
+    let after = query.after.unwrap_or_default().0;
+    let limit = page_size(query);
+    let prefix = query.id_prefix.as_deref().unwrap_or_default();
+    let end = prefix_end(prefix);
+    let from = query.created_from.map_or(0, saturate);
+    let to = query.created_to.map_or(i64::MAX, saturate);
+    let statuses = mask(&query.statuses);
+
+    if let Some(end) = &end
+        && let Some(keys) = few(connection, prefix, end, after)?
+    {
+        let sql = format!("SELECT {COLUMNS} FROM instances i WHERE i.key = ?8 AND {FILTER}");
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows = keys.into_iter().filter_map(|key| {
+            let values =
+                params![query.with_input, from, to, statuses, query.name, prefix, end, key];
+            statement.query_row(values, instance).optional().transpose()
+        });
+        return fill_page(rows, limit);
+    }
+    let mut statement = connection.prepare_cached(&select(query))?;
+    let values = params![
+        query.with_input,
+        from,
+        to,
+        statuses,
+        query.name,
+        prefix,
+        end,
+        after,
+        limit as i64 + 1,
+    ];
+    let rows = statement.query_map(values, instance)?;
+    fill_page(rows, limit)
+}
+
+/// The statement for a query: where it looks.
+fn select(query: &ListQuery) -> String {
+    let statuses = mask(&query.statuses);
+    let within = |allowed: &dyn Fn(RuntimeStatus) -> bool| {
+        RuntimeStatus::ALL.into_iter().all(|status| allowed(status) || statuses & bit(status) == 0)
+    };
+    let (place, order) = if within(&|status| !status.is_terminal()) {
+        let place = format!("instances i INDEXED BY instances_open WHERE {OPEN} AND i.key > ?8");
+        (place, "i.key")
+    } else if within(&|status| status.is_terminal() && status != RuntimeStatus::Completed) {
+        let index = "instances_unsuccessful";
+        let place = format!("instances i INDEXED BY {index} WHERE {UNSUCCESSFUL} AND i.key > ?8");
+        (place, "i.key")
+    } else if query.created_from.is_some() || query.created_to.is_some() {
+        // The lower bound of the key is one expression: of two, SQLite might
+        // take the one that begins each zone after the last page.
+        let place = format!(
+            "zones z CROSS JOIN instances i NOT INDEXED
+             WHERE z.zone >= (?8 >> {ZONE_BITS}) AND z.latest >= ?2 AND z.earliest <= ?3
+             AND i.key >= max(z.zone << {ZONE_BITS}, ?8 + 1)
+             AND i.key < (z.zone + 1) << {ZONE_BITS}"
+        );
+        (place, "z.zone, i.key")
+    } else {
+        ("instances i NOT INDEXED WHERE i.key > ?8".to_owned(), "i.key")
+    };
+    format!("SELECT {COLUMNS} FROM {place} AND {FILTER} ORDER BY {order} LIMIT ?9")
+}
+
+/// The keys of the instances with this prefix, sorted, if they are few.
+fn few(
+    connection: &Connection,
+    prefix: &str,
+    end: &str,
+    after: i64,
+) -> rusqlite::Result<Option<Vec<i64>>> {
+    let mut keys = connection
+        .prepare_cached(
+            "SELECT key FROM instances INDEXED BY instances_id
+             WHERE id >= ?1 AND id < ?2 LIMIT ?3",
+        )?
+        .query_map(params![prefix, end, FEW as i64 + 1], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    if keys.len() > FEW {
+        return Ok(None);
+    }
+    keys.retain(|key| *key > after);
+    keys.sort_unstable();
+    Ok(Some(keys))
+}
+
+fn bit(status: RuntimeStatus) -> i64 {
+    1 << status.code()
+}
+
+/// A bit for each status; all of them where none is named.
+fn mask(statuses: &[RuntimeStatus]) -> i64 {
+    match statuses {
+        [] => mask(&RuntimeStatus::ALL),
+        statuses => statuses.iter().fold(0, |mask, status| mask | bit(*status)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::InstanceKey;
+    use crate::sqlite::schema;
+    use rusqlite::StatementStatus::VmStep;
+
+    const ROWS: i64 = 40 << ZONE_BITS;
+
+    /// Forty zones of instances, created a second apart; one in a thousand is
+    /// open, one in a thousand failed, and the rest completed.
+    fn store() -> Connection {
+        let mut connection = Connection::open_in_memory().expect("SQLite opens");
+        schema::migrate(&mut connection).expect("the schema is SQL");
+        connection
+            .execute(
+                "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
+                 INSERT INTO instances SELECT n, 0,
+                    CASE n % 1000 WHEN 0 THEN 1 WHEN 1 THEN 4 ELSE 2 END,
+                    n * 1000, 0, NULL, 0, 0, 3, 1, 'id' || n, 'f', NULL, NULL, '{}' FROM n",
+                [ROWS],
+            )
+            .expect("rows are inserted");
+        connection
+            .execute_batch(&format!(
+                "INSERT INTO zones SELECT key >> {ZONE_BITS}, min(created), max(created)
+                 FROM instances GROUP BY 1"
+            ))
+            .expect("zones are inserted");
+        connection
+    }
+
+    /// The steps of SQLite's machine to read all pages of a query.
+    fn steps(connection: &Connection, mut query: ListQuery) -> i64 {
+        let sql = select(&query);
+        let count = |reset| {
+            let statement = connection.prepare_cached(&sql).expect("it is SQL");
+            match reset {
+                true => statement.reset_status(VmStep),
+                false => statement.get_status(VmStep),
+            }
+        };
+        count(true);
+        loop {
+            let page = list(connection, &query).expect("the page is read");
+            let Some(next) = page.next else { break };
+            query.after = Some(next);
+        }
+        i64::from(count(false))
+    }
+
+    fn query(statuses: &[RuntimeStatus]) -> ListQuery {
+        ListQuery { statuses: statuses.to_vec(), limit: 20, ..ListQuery::default() }
+    }
+
+    #[test]
+    fn a_listing_looks_at_no_more_than_it_must() {
+        let connection = store();
+        let all = steps(&connection, ListQuery { limit: 1000, ..query(&[]) });
+        // Some thirty steps to read a row, and a few more for each page.
+        assert!(all < 60 * ROWS, "{all}");
+
+        // An index, and forty rows in two pages.
+        for status in [RuntimeStatus::Running, RuntimeStatus::Failed] {
+            let some = steps(&connection, query(&[status]));
+            assert!(some < 60 * ROWS / 1000 + 1_000, "{status}: {some}");
+        }
+        // Ten rows in the last zone, in the first, or across two.
+        for first in [ROWS - 100, 100, (20 << ZONE_BITS) - 5] {
+            let times = ListQuery {
+                created_from: Some(first.unsigned_abs() * 1000),
+                created_to: Some((first.unsigned_abs() + 9) * 1000),
+                ..query(&[])
+            };
+            let some = steps(&connection, times);
+            assert!(some < 2 * 20 * (1 << ZONE_BITS), "from {first}: {some}");
+        }
+        // Half of all, in many pages: each row is looked at once.
+        let half = steps(
+            &connection,
+            ListQuery { created_from: Some(ROWS.unsigned_abs() * 500), ..query(&[]) },
+        );
+        assert!(half < all, "{half} of {all}");
+    }
+
+    #[test]
+    fn no_listing_sorts() {
+        let connection = store();
+        for query in [
+            query(&[]),
+            query(&[RuntimeStatus::Running]),
+            query(&[RuntimeStatus::Failed, RuntimeStatus::Canceled]),
+            ListQuery { created_to: Some(7), after: Some(InstanceKey(3)), ..query(&[]) },
+        ] {
+            let sql = format!("EXPLAIN QUERY PLAN {}", select(&query));
+            let mut statement = connection.prepare(&sql).expect("it is SQL");
+            let mut rows = statement
+                .query(params![1, 0, 0, 0, "", "", "", 0, 0])
+                .expect("it can be explained");
+            while let Some(row) = rows.next().expect("it can be read") {
+                let step: String = row.get(3).expect("it is text");
+                assert!(!step.contains("TEMP B-TREE"), "{step}\n{sql}");
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The tables, and how a database comes to have them.
+
+use rusqlite::Connection;
+
+/// `SAGA`, in the header of every database of ours.
+pub(super) const APPLICATION_ID: i64 = 0x5341_4741;
+
+/// Each brings a database from the schema version that is its place here to
+/// the next. Never change one that was released: add one.
+pub(super) const MIGRATIONS: [&str; 1] = [V1];
+
+/// The schema version of this host.
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// How many bits of an instance key number it within its zone.
+pub(super) const ZONE_BITS: u32 = 12;
+
+/// The instances that have not ended, as SQL. Partial indexes are used only by
+/// queries which say the same in the same words. (Not `IN`: for a list of more
+/// than two SQLite builds a table, for each row that is written.)
+pub(super) const OPEN: &str = "(status < 2 OR status = 3 OR status = 7)";
+
+/// The terminal ones that did not complete, as SQL.
+pub(super) const UNSUCCESSFUL: &str = "(status BETWEEN 4 AND 6)";
+
+// Every saga writes one row of `instances`, updates it for each turn, and
+// writes one row of `journal` for each turn. Nothing else is on its way, and
+// that is what decides the speed:
+//
+// - Both tables have integer keys that grow: rows that are written together lie
+//   together, and a commit touches few pages. A random text key as primary key
+//   costs four times the throughput. The one index that every instance pays for
+//   is that of the ids, which must be unique.
+// - Small columns come first and large ones last: reading a status or a time
+//   does not follow the overflow pages of a large input.
+// - The other indexes are partial. `instances_open` holds only what runs now,
+//   so it is small and its pages are in the cache. `instances_unsuccessful` and
+//   `instances_wake` cost a saga that completes and has no timer nothing.
+// - There is no index on `created`. `zones` takes its place, at the cost of one
+//   row for every 4,096 instances: the earliest and latest creation among them
+//   (as PostgreSQL's BRIN indexes do). A query for a range of times skips the
+//   zones it cannot touch, however the clock was set meanwhile.
+const V1: &str = "
+CREATE TABLE partitions (
+    id INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL,      -- how often it was claimed
+    last_key INTEGER NOT NULL,   -- no instance that was purged had a larger key
+    checks INTEGER NOT NULL      -- how often it was tried whether this can be written
+) STRICT;
+INSERT INTO partitions (id, epoch, last_key, checks) VALUES (0, 0, 0, 0);
+
+CREATE TABLE instances (
+    key INTEGER PRIMARY KEY,
+    partition INTEGER NOT NULL,
+    status INTEGER NOT NULL,     -- 0 Pending, 1 Running, 2 Completed, 3 ContinuedAsNew,
+                                 -- 4 Failed, 5 Canceled, 6 Terminated, 7 Suspended
+    created INTEGER NOT NULL,    -- times are milliseconds since 1970, UTC
+    updated INTEGER NOT NULL,
+    wake_at INTEGER,
+    busy INTEGER NOT NULL,
+    blocked INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    chunks INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    custom_status TEXT,          -- JSON, as are the next two
+    output TEXT,
+    input TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX instances_id ON instances (id);
+CREATE INDEX instances_open ON instances (key) WHERE (status < 2 OR status = 3 OR status = 7);
+CREATE INDEX instances_unsuccessful ON instances (key) WHERE (status BETWEEN 4 AND 6);
+CREATE INDEX instances_wake ON instances (wake_at) WHERE wake_at IS NOT NULL;
+
+CREATE TABLE journal (
+    key INTEGER PRIMARY KEY,     -- instances.key << 24 | number of the chunk, from 0
+    chunk BLOB NOT NULL          -- a JSON array: the events of one turn
+) STRICT;
+
+CREATE TABLE zones (
+    zone INTEGER PRIMARY KEY,    -- instances.key >> 12
+    earliest INTEGER NOT NULL,   -- no instance of the zone was created before
+    latest INTEGER NOT NULL      -- none was created after
+) STRICT;
+";
+
+/// Brings the database to [`VERSION`], in one transaction for each step.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    loop {
+        let transaction = connection.transaction()?;
+        let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let Some(migration) = usize::try_from(version).ok().and_then(|v| MIGRATIONS.get(v)) else {
+            return Ok(());
+        };
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", version + 1)?;
+        transaction.commit()?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sagahost_core::RuntimeStatus;
+
+    #[test]
+    fn the_conditions_on_statuses_say_what_core_says() {
+        let connection = Connection::open_in_memory().expect("SQLite opens");
+        for status in RuntimeStatus::ALL {
+            let holds = |condition: &str| -> bool {
+                let sql = format!("SELECT {condition} FROM (SELECT ?1 AS status)");
+                connection
+                    .query_row(&sql, [status.code()], |row| row.get(0))
+                    .expect("the condition is SQL")
+            };
+            assert_eq!(holds(OPEN), !status.is_terminal(), "{status}");
+            let unsuccessful = status.is_terminal() && status != RuntimeStatus::Completed;
+            assert_eq!(holds(UNSUCCESSFUL), unsuccessful, "{status}");
+        }
+        assert!(V1.contains(OPEN) && V1.contains(UNSUCCESSFUL));
+    }
+}

@@ -1,0 +1,377 @@
+//! The one connection that writes.
+
+use rusqlite::TransactionBehavior::Immediate;
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, params};
+use sagahost_core::{Json, Millis, RuntimeStatus};
+
+use super::read::status;
+use super::schema::ZONE_BITS;
+use crate::store::saturate;
+use crate::types::too_large;
+use crate::{
+    CHUNK_BITS, Counters, InstanceKey, MAX_CHUNKS, MAX_KEY, MAX_PURGE, MAX_PURGE_SCAN, NewInstance,
+    Owner, Summary, Write, WriteError, Written,
+};
+
+/// Why a batch was not committed.
+pub(super) enum Failed {
+    /// The partition has another owner now.
+    Fenced { current: u64 },
+    /// SQLite could not.
+    Sql(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Failed::Sql(error)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    connection: Connection,
+    /// As of the last commit.
+    known: Known,
+}
+
+/// What the writer remembers of the database. A batch works on a copy, which
+/// takes the place of this one once it is committed.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// No instance ever had a larger key.
+    last_key: i64,
+    /// The newest row of `zones`; -1 where there is none.
+    last_zone: i64,
+    counters: Counters,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection) -> rusqlite::Result<Self> {
+        // The largest key that was used is either still there, or was noted
+        // when its instance was purged.
+        let last_key = "SELECT max(last_key, (SELECT coalesce(max(key), 0) FROM instances))
+                        FROM partitions WHERE id = 0";
+        let last_zone = "SELECT coalesce(max(zone), -1) FROM zones";
+        let known = Known {
+            last_key: connection.query_row(last_key, [], |row| row.get(0))?,
+            last_zone: connection.query_row(last_zone, [], |row| row.get(0))?,
+            counters: Counters::default(),
+        };
+        Ok(Writer { connection, known })
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.known.counters
+    }
+
+    pub(super) fn limit_pages(&mut self, pages: u32) -> rusqlite::Result<()> {
+        self.connection.pragma_update(None, "max_page_count", pages)
+    }
+
+    pub(super) fn claim(&mut self) -> rusqlite::Result<Owner> {
+        let claim = "UPDATE partitions SET epoch = epoch + 1 WHERE id = 0 RETURNING epoch";
+        let transaction = self.connection.transaction_with_behavior(Immediate)?;
+        let epoch: i64 = transaction.query_row(claim, [], |row| row.get(0))?;
+        transaction.commit()?;
+        Ok(Owner { partition: 0, epoch: epoch.unsigned_abs() })
+    }
+
+    pub(super) fn touch(&mut self) -> rusqlite::Result<()> {
+        // Something must change: what is the same as before SQLite does not
+        // write.
+        self.connection.execute("UPDATE partitions SET checks = checks + 1 WHERE id = 0", [])?;
+        Ok(())
+    }
+
+    pub(super) fn checkpoint(&mut self) -> rusqlite::Result<()> {
+        // A reader that is in the way only makes it incomplete.
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
+    pub(super) fn commit(
+        &mut self,
+        owner: Owner,
+        batch: &[Write],
+    ) -> Result<Vec<Result<Written, WriteError>>, Failed> {
+        // Dropping the transaction, on any way out but the last, rolls it back
+        // and leaves the connection as it was.
+        let transaction = self.connection.transaction_with_behavior(Immediate)?;
+        let epoch: Option<i64> = transaction
+            .prepare_cached("SELECT epoch FROM partitions WHERE id = ?1")?
+            .query_row([owner.partition], |row| row.get(0))
+            .optional()?;
+        let current = epoch.unwrap_or(0).unsigned_abs();
+        if epoch.is_none() || current != owner.epoch {
+            return Err(Failed::Fenced { current });
+        }
+        let mut open = Batch::new(&transaction, owner, self.known)?;
+        let results =
+            batch.iter().map(|write| open.write(write)).collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut known = open.finish()?;
+        if results.iter().any(Result::is_ok) {
+            transaction.commit()?;
+            known.counters.commits += 1;
+            self.known = known;
+        }
+        Ok(results)
+    }
+}
+
+const CREATE: &str = "
+    INSERT INTO instances (key, partition, status, created, updated, wake_at, busy, blocked,
+        events, chunks, id, name, custom_status, output, input)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14)
+    ON CONFLICT (id) DO NOTHING";
+
+const UPDATE: &str = "
+    UPDATE instances SET status = ?3, updated = ?4, wake_at = ?5, busy = ?6, blocked = ?7,
+        events = ?8, chunks = chunks + 1, custom_status = ?9, output = ?10
+    WHERE key = ?1 AND chunks = ?2";
+
+const JOURNAL: &str = "INSERT INTO journal (key, chunk) VALUES (?1, ?2)";
+
+/// A batch on its way into the database.
+///
+/// A `rusqlite::Error` from any of these ends the whole batch. What can be
+/// wrong with one write alone is found by looking, or by a statement that then
+/// changes nothing, before anything of it was written; so no savepoints.
+struct Batch<'a> {
+    transaction: &'a Transaction<'a>,
+    owner: Owner,
+    known: Known,
+    purged_before: u64,
+    create: CachedStatement<'a>,
+    update: CachedStatement<'a>,
+    journal: CachedStatement<'a>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(transaction: &'a Transaction<'a>, owner: Owner, known: Known) -> rusqlite::Result<Self> {
+        Ok(Batch {
+            transaction,
+            owner,
+            known,
+            purged_before: known.counters.purged,
+            create: transaction.prepare_cached(CREATE)?,
+            update: transaction.prepare_cached(UPDATE)?,
+            journal: transaction.prepare_cached(JOURNAL)?,
+        })
+    }
+
+    fn finish(self) -> rusqlite::Result<Known> {
+        // Only who deletes has to note the largest key: else it is there.
+        if self.known.counters.purged > self.purged_before {
+            self.transaction
+                .prepare_cached("UPDATE partitions SET last_key = ?2 WHERE id = ?1")?
+                .execute(params![self.owner.partition, self.known.last_key])?;
+        }
+        Ok(self.known)
+    }
+
+    fn write(&mut self, write: &Write) -> rusqlite::Result<Result<Written, WriteError>> {
+        if let Some((what, bytes)) = too_large(write) {
+            return Ok(Err(WriteError::TooLarge { what, bytes }));
+        }
+        match write {
+            Write::Create { new, chunk, summary } => self.create(new, chunk, summary),
+            Write::Append { key, expect_chunks, chunk, summary } => {
+                self.append(*key, *expect_chunks, chunk, summary)
+            }
+            Write::Purge { key } => self.purge(*key),
+            Write::PurgeWhere { created_from, created_to, statuses, after, limit } => {
+                self.purge_where((*created_from, *created_to), statuses, *after, *limit)
+            }
+        }
+    }
+
+    fn create(
+        &mut self,
+        new: &NewInstance,
+        chunk: &[u8],
+        summary: &Summary,
+    ) -> rusqlite::Result<Result<Written, WriteError>> {
+        if self.known.last_key >= MAX_KEY {
+            return Ok(Err(WriteError::OutOfKeys));
+        }
+        let key = InstanceKey(self.known.last_key + 1);
+        // Nearly every id is new, so the index is asked once, by inserting.
+        while !self.insert(key, new, summary)? {
+            let (key, status) = self
+                .transaction
+                .prepare_cached("SELECT key, status FROM instances WHERE id = ?1")?
+                .query_row([&new.id], |row| Ok((InstanceKey(row.get(0)?), status(row, 1)?)))?;
+            if !status.is_terminal() {
+                let id = new.id.clone();
+                return Ok(Err(WriteError::InstanceExists { id, key, status }));
+            }
+            self.delete(key)?;
+        }
+        self.journal.execute(params![journal_key(key, 0), chunk])?;
+        self.enter_zone(key.0 >> ZONE_BITS)?;
+        self.known.last_key = key.0;
+        self.known.counters.creates += 1;
+        Ok(Ok(Written::Created(key)))
+    }
+
+    /// Inserts the row, unless the id is taken.
+    fn insert(
+        &mut self,
+        key: InstanceKey,
+        new: &NewInstance,
+        summary: &Summary,
+    ) -> rusqlite::Result<bool> {
+        let rows = self.create.execute(params![
+            key.0,
+            self.owner.partition,
+            summary.status.code(),
+            saturate(new.created),
+            saturate(summary.updated),
+            summary.wake_at.map(saturate),
+            summary.busy,
+            summary.blocked,
+            saturate(summary.events),
+            new.id,
+            new.name,
+            summary.custom_status.as_ref().map(Json::as_str),
+            summary.output.as_ref().map(Json::as_str),
+            new.input.as_str(),
+        ])?;
+        Ok(rows == 1)
+    }
+
+    /// At the first instance of a zone, opens it (anything may come into it)
+    /// and closes the one before: nothing comes into that any more.
+    fn enter_zone(&mut self, zone: i64) -> rusqlite::Result<()> {
+        if zone <= self.known.last_zone {
+            return Ok(());
+        }
+        let (first, after) =
+            (self.known.last_zone << ZONE_BITS, (self.known.last_zone + 1) << ZONE_BITS);
+        self.transaction
+            .prepare_cached(
+                "UPDATE zones SET (earliest, latest) = (
+                    SELECT coalesce(min(created), ?4), coalesce(max(created), 0)
+                    FROM instances WHERE key >= ?2 AND key < ?3
+                 ) WHERE zone = ?1",
+            )?
+            .execute(params![self.known.last_zone, first, after, i64::MAX])?;
+        self.transaction
+            .prepare_cached("INSERT INTO zones (zone, earliest, latest) VALUES (?1, 0, ?2)")?
+            .execute(params![zone, i64::MAX])?;
+        self.known.last_zone = zone;
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        key: InstanceKey,
+        expected: u32,
+        chunk: &[u8],
+        summary: &Summary,
+    ) -> rusqlite::Result<Result<Written, WriteError>> {
+        let rows = if expected < MAX_CHUNKS {
+            self.update.execute(params![
+                key.0,
+                expected,
+                summary.status.code(),
+                saturate(summary.updated),
+                summary.wake_at.map(saturate),
+                summary.busy,
+                summary.blocked,
+                saturate(summary.events),
+                summary.custom_status.as_ref().map(Json::as_str),
+                summary.output.as_ref().map(Json::as_str),
+            ])?
+        } else {
+            0
+        };
+        if rows == 0 {
+            let found: Option<u32> = self
+                .transaction
+                .prepare_cached("SELECT chunks FROM instances WHERE key = ?1")?
+                .query_row([key.0], |row| row.get(0))
+                .optional()?;
+            return Ok(Err(match found {
+                None => WriteError::NoSuchInstance { key },
+                Some(found) if found == expected => WriteError::JournalFull { key },
+                Some(found) => WriteError::Conflict { key, expected, found },
+            }));
+        }
+        self.journal.execute(params![journal_key(key, expected), chunk])?;
+        self.known.counters.appends += 1;
+        Ok(Ok(Written::Appended))
+    }
+
+    fn purge(&mut self, key: InstanceKey) -> rusqlite::Result<Result<Written, WriteError>> {
+        let status: Option<RuntimeStatus> = self
+            .transaction
+            .prepare_cached("SELECT status FROM instances WHERE key = ?1")?
+            .query_row([key.0], |row| status(row, 0))
+            .optional()?;
+        match status {
+            None => Ok(Err(WriteError::NoSuchInstance { key })),
+            Some(status) if !status.is_terminal() => {
+                Ok(Err(WriteError::NotTerminal { key, status }))
+            }
+            Some(_) => {
+                self.delete(key)?;
+                Ok(Ok(Written::Purged(1)))
+            }
+        }
+    }
+
+    fn purge_where(
+        &mut self,
+        (from, to): (Option<Millis>, Option<Millis>),
+        statuses: &[RuntimeStatus],
+        after: InstanceKey,
+        limit: u32,
+    ) -> rusqlite::Result<Result<Written, WriteError>> {
+        let limit = if limit == 0 { MAX_PURGE } else { limit.min(MAX_PURGE) } as usize;
+        let created = from.map_or(0, saturate)..=to.map_or(i64::MAX, saturate);
+        let (mut victims, mut next) = (Vec::new(), None);
+        {
+            let mut statement = self.transaction.prepare_cached(
+                "SELECT key, status, created FROM instances NOT INDEXED
+                 WHERE key > ?1 ORDER BY key LIMIT ?2",
+            )?;
+            let mut rows = statement.query(params![after.0, MAX_PURGE_SCAN])?;
+            let mut scanned = 0;
+            while let Some(row) = rows.next()? {
+                let (key, status) = (InstanceKey(row.get(0)?), status(row, 1)?);
+                if status.is_terminal()
+                    && (statuses.is_empty() || statuses.contains(&status))
+                    && created.contains(&row.get(2)?)
+                {
+                    victims.push(key);
+                }
+                scanned += 1;
+                if victims.len() == limit || scanned == MAX_PURGE_SCAN {
+                    next = Some(key);
+                    break;
+                }
+            }
+        }
+        for key in &victims {
+            self.delete(*key)?;
+        }
+        Ok(Ok(Written::PurgedWhere { purged: victims.len() as u64, next }))
+    }
+
+    fn delete(&mut self, key: InstanceKey) -> rusqlite::Result<()> {
+        self.transaction
+            .prepare_cached("DELETE FROM instances WHERE key = ?1")?
+            .execute([key.0])?;
+        self.transaction
+            .prepare_cached("DELETE FROM journal WHERE key BETWEEN ?1 AND ?2")?
+            .execute([journal_key(key, 0), journal_key(key, MAX_CHUNKS - 1)])?;
+        self.known.counters.purged += 1;
+        Ok(())
+    }
+}
+
+/// The key of a journal row; see [`CHUNK_BITS`].
+pub(super) fn journal_key(key: InstanceKey, chunk: u32) -> i64 {
+    debug_assert!((0..=MAX_KEY).contains(&key.0) && chunk < MAX_CHUNKS);
+    key.0 << CHUNK_BITS | i64::from(chunk)
+}

@@ -1,0 +1,186 @@
+//! Building blocks: writes, everything a store shows, and random numbers.
+
+use sagahost_core::{Json, Millis, RuntimeStatus};
+use sagahost_store::*;
+
+pub(crate) fn json(text: impl Into<String>) -> Json {
+    Json::parse(text).unwrap()
+}
+
+/// A summary with nothing special in it.
+pub(crate) fn summary(status: RuntimeStatus) -> Summary {
+    Summary {
+        status,
+        custom_status: None,
+        output: None,
+        updated: 1_000,
+        wake_at: None,
+        busy: false,
+        blocked: false,
+        events: 1,
+    }
+}
+
+pub(crate) fn new(id: &str, created: Millis) -> NewInstance {
+    NewInstance {
+        id: id.to_owned(),
+        name: "OrderSaga".to_owned(),
+        input: json(format!(r#"{{"order":{}}}"#, Json::of(id).unwrap().as_str())),
+        created,
+    }
+}
+
+/// A running instance.
+pub(crate) fn create(id: &str) -> Write {
+    create_as(id, 1_000, RuntimeStatus::Running)
+}
+
+pub(crate) fn create_as(id: &str, created: Millis, status: RuntimeStatus) -> Write {
+    Write::Create {
+        new: new(id, created),
+        chunk: format!("first of {id}").into_bytes(),
+        summary: summary(status),
+    }
+}
+
+pub(crate) fn append(key: InstanceKey, expect_chunks: u32, status: RuntimeStatus) -> Write {
+    Write::Append {
+        key,
+        expect_chunks,
+        chunk: format!("chunk {expect_chunks}").into_bytes(),
+        summary: summary(status),
+    }
+}
+
+pub(crate) fn purge_all() -> Write {
+    Write::PurgeWhere {
+        created_from: None,
+        created_to: None,
+        statuses: Vec::new(),
+        after: InstanceKey(0),
+        limit: 0,
+    }
+}
+
+/// Commits one write.
+pub(crate) fn commit(store: &dyn Store, owner: Owner, write: Write) -> Result<Written, WriteError> {
+    let mut results = store.commit(owner, &[write]).unwrap();
+    assert_eq!(results.len(), 1);
+    results.pop().unwrap()
+}
+
+/// Commits a `Create` that must succeed.
+pub(crate) fn created(store: &dyn Store, owner: Owner, write: Write) -> InstanceKey {
+    match commit(store, owner, write) {
+        Ok(Written::Created(key)) => key,
+        other => panic!("not created: {other:?}"),
+    }
+}
+
+/// All rows of a query, page by page.
+pub(crate) fn all_pages(store: &dyn Store, query: &ListQuery) -> Vec<InstanceRow> {
+    let mut query = query.clone();
+    let mut rows = Vec::new();
+    loop {
+        let page = store.list(&query).unwrap();
+        rows.extend(page.rows);
+        match page.next {
+            Some(next) => {
+                assert_eq!(rows.last().map(|row| row.key), Some(next));
+                query.after = Some(next);
+            }
+            None => return rows,
+        }
+    }
+}
+
+pub(crate) fn ids(rows: &[InstanceRow]) -> Vec<&str> {
+    rows.iter().map(|row| row.id.as_str()).collect()
+}
+
+/// Everything that can be read from a store.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Contents {
+    pub(crate) rows: Vec<InstanceRow>,
+    pub(crate) journals: Vec<Vec<Vec<u8>>>,
+    pub(crate) busy: Vec<InstanceRef>,
+    pub(crate) wakeups: Vec<Wakeup>,
+    pub(crate) counts: (u64, u64),
+}
+
+/// Reads all of it, by all ways that lead to it, which must agree.
+pub(crate) fn contents(store: &dyn Store) -> Contents {
+    let everything = ListQuery { with_input: true, ..ListQuery::default() };
+    let rows = all_pages(store, &everything);
+    let mut journals = Vec::new();
+    for row in &rows {
+        assert_eq!(store.get(row.key).unwrap().as_ref(), Some(row));
+        assert_eq!(store.find(&row.id).unwrap().as_ref(), Some(row));
+        let journal = store.journal(row.key, 0).unwrap();
+        assert_eq!(journal.len(), row.chunks as usize, "{row:?}");
+        journals.push(journal);
+    }
+    let mut busy: Vec<InstanceRef> = Vec::new();
+    loop {
+        let after = busy.last().map_or(InstanceKey(0), |last| last.key);
+        let more = store.busy(after, 3).unwrap();
+        if more.is_empty() {
+            break;
+        }
+        busy.extend(more);
+    }
+    let stats = store.stats().unwrap();
+    Contents {
+        rows,
+        journals,
+        busy,
+        wakeups: store.wakeups().unwrap(),
+        counts: (stats.open, stats.unsuccessful),
+    }
+}
+
+/// SplitMix64: all a test needs, and the same everywhere for the same seed.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Less than `end`, which is not 0.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len() as u64) as usize]
+    }
+
+    pub(crate) fn maybe<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.one_in(2).then(|| make(self))
+    }
+}
+
+/// The seeds to run with: the one from the environment, or `count` new ones.
+pub(crate) fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("SAGAHOST_STORE_SEED") {
+        Ok(seed) => vec![seed.parse().expect("SAGAHOST_STORE_SEED is a number")],
+        Err(_) => {
+            let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+            let mut random = Random::new(now.as_nanos() as u64);
+            (0..count).map(|_| random.next() >> 32).collect()
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The same random operations on both stores must give the same results, and
+//! leave the same to be read, also after the one on disk was closed and opened.
+
+use std::path::Path;
+
+use sagahost_core::RuntimeStatus;
+use sagahost_store::memory::MemoryStore;
+use sagahost_store::*;
+
+use crate::common::*;
+
+const STEPS: usize = 250;
+
+/// Few ids, so that they meet again; some are the beginning of others.
+const IDS: [&str; 10] = ["a", "aa", "ab", "abc", "A", "b", "ba", "c", "c%", "ü"];
+
+#[test]
+fn the_store_on_disk_behaves_as_the_plain_one() {
+    for seed in seeds(6) {
+        println!("SAGAHOST_STORE_SEED={seed}");
+        let dir = tempfile::tempdir().unwrap();
+        Pair::run(dir.path(), Random::new(seed));
+    }
+}
+
+struct Pair<'a> {
+    dir: &'a Path,
+    random: Random,
+    plain: MemoryStore,
+    owner: Owner,
+    /// Every key there ever was.
+    keys: Vec<InstanceKey>,
+    /// The plain store's counters when the other was opened.
+    counted: Counters,
+}
+
+impl Pair<'_> {
+    fn run(dir: &Path, random: Random) {
+        let plain = MemoryStore::new();
+        let owner = plain.claim().unwrap();
+        let mut sqlite = SqliteStore::open(dir).unwrap();
+        assert_eq!(sqlite.claim().unwrap(), owner);
+        let mut pair =
+            Pair { dir, random, plain, owner, keys: Vec::new(), counted: Counters::default() };
+        for step in 0..STEPS {
+            sqlite = pair.step(sqlite, step);
+        }
+        assert_eq!(contents(&sqlite), contents(&pair.plain));
+    }
+
+    fn step(&mut self, mut sqlite: SqliteStore, step: usize) -> SqliteStore {
+        match self.random.below(20) {
+            0 => {
+                drop(sqlite);
+                sqlite = SqliteStore::open(self.dir).unwrap();
+                self.counted = self.plain.counters();
+            }
+            1 => {
+                // The owner before is fenced from now on.
+                let before = self.owner;
+                self.owner = self.plain.claim().unwrap();
+                assert_eq!(sqlite.claim().unwrap(), self.owner, "step {step}");
+                let batch = self.batch();
+                let error = sqlite.commit(before, &batch).unwrap_err();
+                assert_eq!(Err(error), self.plain.commit(before, &batch), "step {step}");
+            }
+            2 => assert_eq!(contents(&sqlite), contents(&self.plain), "step {step}"),
+            3 => sqlite.checkpoint().unwrap(),
+            4..8 => {
+                let query = self.query();
+                let listed = sqlite.list(&query).unwrap();
+                assert_eq!(listed, self.plain.list(&query).unwrap(), "step {step}: {query:?}");
+            }
+            8..10 => {
+                let id = *self.random.pick(&IDS);
+                assert_eq!(sqlite.find(id), self.plain.find(id), "step {step}: {id}");
+                let (key, from) = (self.key(), self.random.below(4) as u32);
+                let journal = sqlite.journal(key, from);
+                assert_eq!(journal, self.plain.journal(key, from), "step {step}: {key}");
+            }
+            _ => {
+                let batch = self.batch();
+                let results = sqlite.commit(self.owner, &batch).unwrap();
+                let expected = self.plain.commit(self.owner, &batch).unwrap();
+                assert_eq!(results, expected, "step {step}: {batch:#?}");
+                self.keys.extend(results.iter().filter_map(|result| match result {
+                    Ok(Written::Created(key)) => Some(*key),
+                    _ => None,
+                }));
+            }
+        }
+        self.same_counters(&sqlite, step);
+        sqlite
+    }
+
+    fn same_counters(&self, sqlite: &SqliteStore, step: usize) {
+        let (all, before) = (self.plain.counters(), self.counted);
+        let since = Counters {
+            commits: all.commits - before.commits,
+            creates: all.creates - before.creates,
+            appends: all.appends - before.appends,
+            purged: all.purged - before.purged,
+        };
+        assert_eq!(sqlite.counters(), since, "step {step}");
+    }
+
+    fn batch(&mut self) -> Vec<Write> {
+        (0..self.random.below(6)).map(|_| self.write()).collect()
+    }
+
+    fn write(&mut self) -> Write {
+        match self.random.below(10) {
+            0..4 => Write::Create {
+                new: NewInstance {
+                    name: self.name(),
+                    created: self.random.below(100),
+                    ..new(self.random.pick::<&str>(&IDS), 0)
+                },
+                chunk: self.chunk(),
+                summary: self.summary(),
+            },
+            4..8 => {
+                let key = self.key();
+                let chunks = self.plain.get(key).unwrap().map_or(0, |row| row.chunks);
+                let off = if self.random.one_in(8) { self.random.below(3) as u32 } else { 0 };
+                Write::Append {
+                    key,
+                    expect_chunks: (chunks + off).saturating_sub(off / 2 * 2),
+                    chunk: self.chunk(),
+                    summary: self.summary(),
+                }
+            }
+            8 => Write::Purge { key: self.key() },
+            _ => Write::PurgeWhere {
+                created_from: self.random.maybe(|random| random.below(100)),
+                created_to: self.random.maybe(|random| random.below(100)),
+                statuses: self.statuses(),
+                after: if self.random.one_in(2) { InstanceKey(0) } else { self.key() },
+                limit: self.random.below(4) as u32,
+            },
+        }
+    }
+
+    fn key(&mut self) -> InstanceKey {
+        match self.keys.len() {
+            0 => InstanceKey(1),
+            // Mostly one that may still be there.
+            len if self.random.one_in(5) => self.keys[self.random.below(len as u64) as usize],
+            len => self.keys[len - 1 - self.random.below(len.min(8) as u64) as usize],
+        }
+    }
+
+    fn name(&mut self) -> String {
+        (*self.random.pick(&["OrderSaga", "Chain"])).to_owned()
+    }
+
+    fn chunk(&mut self) -> Vec<u8> {
+        // Sometimes more than a page of the database.
+        let length = if self.random.one_in(10) { 20_000 } else { 60 };
+        let length = self.random.below(length);
+        let byte = self.random.next() as u8;
+        vec![byte; length as usize]
+    }
+
+    fn summary(&mut self) -> Summary {
+        let random = &mut self.random;
+        Summary {
+            status: *random.pick(&RuntimeStatus::ALL),
+            custom_status: random.maybe(|random| json(random.next().to_string())),
+            output: random.maybe(|random| {
+                let length = random.below(6_000) as usize;
+                json(format!("[\"{}\"]", "o".repeat(length)))
+            }),
+            updated: random.below(100),
+            wake_at: random.maybe(|random| random.below(100)),
+            busy: random.one_in(2),
+            blocked: random.one_in(2),
+            events: random.below(100),
+        }
+    }
+
+    fn statuses(&mut self) -> Vec<RuntimeStatus> {
+        (0..self.random.below(4)).map(|_| *self.random.pick(&RuntimeStatus::ALL)).collect()
+    }
+
+    fn query(&mut self) -> ListQuery {
+        ListQuery {
+            id_prefix: self.random.maybe(|random| {
+                (*random.pick(&["", "a", "ab", "A", "c%", "%", "ü", "z"])).to_owned()
+            }),
+            created_from: self.random.maybe(|random| random.below(100)),
+            created_to: self.random.maybe(|random| random.below(100)),
+            statuses: self.statuses(),
+            name: self.random.one_in(4).then(|| self.name()),
+            with_input: self.random.one_in(2),
+            limit: self.random.below(5) as u32,
+            after: self.random.one_in(3).then(|| self.key()),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Listings that are long enough for all the ways in which they are read: an
+//! index that is used for few and not for many, zones, and pages at the limit.
+
+use sagahost_core::RuntimeStatus;
+use sagahost_store::memory::MemoryStore;
+use sagahost_store::*;
+
+use crate::common::*;
+
+/// Two zones and a half.
+const INSTANCES: u64 = 10_000;
+
+#[test]
+fn long_listings_are_those_of_the_plain_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let sqlite = SqliteStore::open(dir.path()).unwrap();
+    let plain = MemoryStore::new();
+    for store in [&sqlite as &dyn Store, &plain] {
+        fill(store);
+    }
+    let any = ListQuery::default;
+    let prefix = |prefix: &str| Some(prefix.to_owned());
+    let created = |from, to| ListQuery { created_from: Some(from), created_to: Some(to), ..any() };
+    let queries = [
+        any(),
+        // 4,000 and 400 instances, with and without more to ask for.
+        ListQuery { id_prefix: prefix("many-"), ..any() },
+        ListQuery { id_prefix: prefix("few-"), ..any() },
+        ListQuery { id_prefix: prefix("few-"), limit: 7, ..any() },
+        ListQuery { id_prefix: prefix("few-1"), ..created(100_000, 7_000_000) },
+        ListQuery { id_prefix: prefix("many-1"), statuses: vec![RuntimeStatus::Failed], ..any() },
+        // In each zone, across zones, before, after, and where the clock was
+        // set back.
+        created(0, 100_000),
+        created(3_900_000, 4_300_000),
+        created(9_000_000, u64::MAX),
+        created(6_000_000, 6_000_000),
+        created(50_000_000, u64::MAX),
+        created(2, 1),
+        ListQuery { limit: 333, ..created(1_000_000, 8_000_000) },
+        ListQuery { name: Some("Rare".to_owned()), ..created(0, 5_000_000) },
+        ListQuery { statuses: vec![RuntimeStatus::Running], limit: 10, ..any() },
+        ListQuery { statuses: vec![RuntimeStatus::Failed], ..created(2_000_000, 6_000_000) },
+        ListQuery { statuses: vec![RuntimeStatus::Failed, RuntimeStatus::Completed], ..any() },
+        ListQuery { limit: 1_000_000, ..any() },
+    ];
+    for query in queries {
+        let expected = all_pages(&plain, &query);
+        let listed = all_pages(&sqlite, &query);
+        assert!(expected == listed, "{query:?}: {} and {}", expected.len(), listed.len());
+    }
+    let first = sqlite.list(&any()).unwrap();
+    assert_eq!(first.rows.len(), MAX_PAGE as usize);
+
+    // Purging everything, page by page, leaves what has not ended.
+    let owner = Owner { partition: 0, epoch: 1 };
+    let purge = |store: &dyn Store| {
+        let (mut purged, mut after) = (Vec::new(), Some(InstanceKey(0)));
+        while let Some(from) = after {
+            let Write::PurgeWhere { created_from, created_to, statuses, limit, .. } = purge_all()
+            else {
+                unreachable!()
+            };
+            let write =
+                Write::PurgeWhere { created_from, created_to, statuses, after: from, limit };
+            match commit(store, owner, write) {
+                Ok(Written::PurgedWhere { purged: count, next }) => {
+                    assert!(count <= u64::from(MAX_PURGE));
+                    purged.push(count);
+                    after = next;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        purged
+    };
+    assert_eq!(purge(&sqlite), purge(&plain));
+    let left = contents(&sqlite);
+    assert!(left == contents(&plain));
+    assert!(left.rows.iter().all(|row| !row.summary.status.is_terminal()));
+
+    // And what comes after is in the right zone.
+    for store in [&sqlite as &dyn Store, &plain] {
+        commit(store, owner, create_as("after", 20_000_000, RuntimeStatus::Pending)).unwrap();
+        let listed = all_pages(store, &created(20_000_000, u64::MAX));
+        assert_eq!(ids(&listed), ["after"]);
+    }
+}
+
+/// Instances a second apart, in another order of ids. For a while the clock is
+/// two hours slow.
+fn fill(store: &dyn Store) {
+    let owner = store.claim().unwrap();
+    let writes: Vec<Write> = (0..INSTANCES)
+        .map(|n| {
+            let shuffled = n * 7_919 % INSTANCES;
+            let kind = match shuffled % 100 {
+                0..40 => "many",
+                40..44 => "few",
+                _ => "other",
+            };
+            let slow = if (5_000..6_000).contains(&n) { 2_000_000 } else { 0 };
+            let status = match shuffled % 500 {
+                1 => RuntimeStatus::Running,
+                2 => RuntimeStatus::Failed,
+                3 => RuntimeStatus::Suspended,
+                _ => RuntimeStatus::Completed,
+            };
+            let mut new = new(&format!("{kind}-{shuffled}"), n * 1_000 - slow);
+            if shuffled.is_multiple_of(101) {
+                new.name = "Rare".to_owned();
+            }
+            Write::Create { new, chunk: vec![b'x'; 10], summary: summary(status) }
+        })
+        .collect();
+    for batch in writes.chunks(500) {
+        assert!(store.commit(owner, batch).unwrap().iter().all(Result::is_ok));
+    }
+}
