@@ -1,1 +1,35 @@
-//! placeholder
+//! The APIs over HTTP: the one of Durable Functions to the letter, and beside
+//! it, under paths of its own, what is ours.
+//!
+//! A request passes `service` (spelling, keys, panics), `routes`, and one
+//! handler, which reads the body (`body`) and the query (`query`), asks the
+//! engine, and answers. What an answer says of a journal is made by pure
+//! functions (`history`, `events`), what a refusal says by `error`.
+//!
+//! What holds: nothing is acknowledged that the engine has not made durable;
+//! everything a client controls is limited (size, time, connections); a key is
+//! in no log, no error and no answer.
+
+mod admin;
+mod app;
+mod auth;
+mod body;
+mod error;
+mod events;
+mod health;
+mod history;
+mod instances;
+mod keys;
+mod query;
+mod routes;
+mod server;
+mod service;
+mod start;
+mod text;
+mod time;
+mod token;
+mod urls;
+
+pub use events::{JournalEnd, JournalLine};
+pub use keys::{Key, KeyKind, Keys, KeysError};
+pub use server::{HttpError, Server, ServerConfig};

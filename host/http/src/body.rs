@@ -1,0 +1,194 @@
+//! Bodies of requests: read within limits of size and time, and taken as
+//! JSON.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
+use sagahost_core::Json;
+
+use crate::error::ApiError;
+
+/// How much of a body that is not wanted is read all the same, so that its
+/// sender, who may not read before it has sent all, gets the answer.
+const DISCARD_BYTES: u64 = 64 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(10);
+
+/// How large a body may be, and how long its sender may pause.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) bytes: usize,
+    pub(crate) pause: Duration,
+}
+
+/// The whole body.
+pub(crate) async fn read(mut body: Body, limits: Limits) -> Result<Bytes, ApiError> {
+    let announced = body.size_hint().exact();
+    if announced.is_some_and(|bytes| bytes > limits.bytes as u64) {
+        discard(body);
+        return Err(too_large(limits.bytes));
+    }
+    let mut first: Option<Bytes> = None;
+    let mut all: Vec<u8> = Vec::new();
+    loop {
+        if body.is_end_stream() {
+            break;
+        }
+        let frame = tokio::time::timeout(limits.pause, body.frame()).await;
+        let data = match frame {
+            Ok(None) => break,
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Ok(Some(Err(_))) => return Err(broken()),
+            Err(_) => {
+                return Err(ApiError::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "BodyTimeout",
+                    format!("No more of the body came for {} s.", limits.pause.as_secs()),
+                ));
+            }
+        };
+        let so_far = all.len() + first.as_ref().map_or(0, Bytes::len);
+        if so_far + data.len() > limits.bytes {
+            discard(body);
+            return Err(too_large(limits.bytes));
+        }
+        // Most bodies are one frame, which is then not copied.
+        if so_far == 0 {
+            first = Some(data);
+        } else {
+            if let Some(first) = first.take() {
+                // What is announced was checked against the limit above; it is
+                // not believed further than that much memory may be given.
+                let expected = announced.map_or(0, |bytes| bytes.min(1 << 20) as usize);
+                all.reserve(expected.max(first.len() + data.len()));
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(first.unwrap_or_else(|| Bytes::from(all)))
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "BodyTooLarge",
+        format!("The body is larger than this host accepts here: {limit} bytes."),
+    )
+}
+
+fn broken() -> ApiError {
+    ApiError::bad_request("BodyBroken", "The body ended before its end.")
+}
+
+/// Reads what is left of a body that was refused, and forgets it.
+pub(crate) fn discard(mut body: Body) {
+    if body.is_end_stream() || body.size_hint().lower() > DISCARD_BYTES {
+        return;
+    }
+    tokio::spawn(tokio::time::timeout(DISCARD_TIME, async move {
+        let mut left = DISCARD_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    }));
+}
+
+/// The input of a start or of an activity: a JSON document, or nothing, which
+/// counts as `null`.
+pub(crate) fn input(bytes: Bytes) -> Result<Json, ApiError> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Json::null());
+    }
+    document(bytes)
+}
+
+/// A JSON document. This is the one place where what a client sent becomes
+/// JSON.
+pub(crate) fn document(bytes: Bytes) -> Result<Json, ApiError> {
+    let text = String::from_utf8(Vec::from(bytes)).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        not_json(format!("it is not UTF-8 after the first {good} bytes"))
+    })?;
+    // Some Windows tools begin every file with a byte order mark.
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    };
+    Json::parse(text).map_err(|error| not_json(error.to_string()))
+}
+
+fn not_json(problem: String) -> ApiError {
+    ApiError::bad_request("BodyNotJson", format!("The body is not JSON: {problem}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn limits(bytes: usize) -> Limits {
+        Limits { bytes, pause: Duration::from_millis(50) }
+    }
+
+    fn chunked(chunks: &[&'static str]) -> Body {
+        let chunks: Vec<Result<Bytes, std::io::Error>> =
+            chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
+        Body::from_stream(futures_util::stream::iter(chunks))
+    }
+
+    #[tokio::test]
+    async fn bodies_are_read_whole_up_to_the_limit() {
+        let whole = read(Body::from("12345"), limits(5)).await.expect("fits");
+        assert_eq!(whole, "12345");
+        let whole = read(chunked(&["12", "", "34", "5"]), limits(5)).await.expect("fits");
+        assert_eq!(whole, "12345");
+        assert_eq!(read(Body::empty(), limits(0)).await.expect("nothing"), "");
+        for body in [Body::from("123456"), chunked(&["123", "456"])] {
+            let refused = read(body, limits(5)).await.expect_err("too large");
+            assert_eq!(refused.status(), 413);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_stalls_or_breaks_is_given_up() {
+        let stalled =
+            Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        assert_eq!(read(stalled, limits(5)).await.expect_err("late").status(), 408);
+        let gone = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let gone = Body::from_stream(futures_util::stream::iter([Err::<Bytes, _>(gone)]));
+        assert_eq!(read(gone, limits(5)).await.expect_err("broken").status(), 400);
+    }
+
+    #[test]
+    fn inputs_are_json_or_nothing() {
+        let text = |bytes: &'static [u8]| {
+            input(Bytes::from_static(bytes)).map(|json| json.as_str().to_owned())
+        };
+        assert_eq!(text(b"").expect("nothing"), "null");
+        assert_eq!(text(b" \r\n").expect("nothing"), "null");
+        assert_eq!(text(b" {\"a\": 1.0}\n").expect("JSON").trim(), "{\"a\": 1.0}");
+        assert_eq!(text(b"\xef\xbb\xbf[1]").expect("JSON"), "[1]");
+        let refused = format!("{:?}", text(b"{\n  \"a\": nope}").expect_err("no JSON"));
+        assert!(refused.contains("line 2 column"), "{refused}");
+        let refused = format!("{:?}", text(b"\"a\xff\"").expect_err("no UTF-8"));
+        assert!(refused.contains("first 2 bytes"), "{refused}");
+        assert!(text(b"1 2").is_err());
+        assert!(document(Bytes::new()).is_err(), "an event has a body");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_json_or_refused(bytes in any::<Vec<u8>>()) {
+            let is_json = serde_json::from_slice::<serde_json::Value>(&bytes).is_ok();
+            let taken = document(Bytes::from(bytes)).is_ok();
+            prop_assert!(taken || !is_json);
+        }
+    }
+}

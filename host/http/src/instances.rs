@@ -1,0 +1,397 @@
+//! What is asked about instances, and done to them.
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use sagahost_core::{BlockedReason, Json};
+use sagahost_engine::{CommandError, PurgeFilter};
+use sagahost_store::{InstanceKey, InstanceRow, ListQuery};
+use serde::Serialize;
+
+use crate::app::{Params, Shared};
+use crate::error::{ApiError, empty, json};
+use crate::history::{self, Show};
+use crate::query::Query;
+use crate::time::to_seconds;
+use crate::{body, token, urls};
+
+/// The rows of a page where the client does not say. Not every client follows
+/// continuation tokens, so it is as large as a page can be.
+const DEFAULT_PAGE: u64 = 1000;
+
+/// From how many events on a history is made on a thread that may block.
+const LARGE_HISTORY: usize = 2000;
+
+const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation-token");
+
+/// All keys are always there, but for those of the history and ours.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusPayload<'a> {
+    name: &'a str,
+    instance_id: &'a str,
+    runtime_status: &'static str,
+    input: Option<&'a Json>,
+    custom_status: Option<&'a Json>,
+    output: Option<&'a Json>,
+    created_time: String,
+    last_updated_time: String,
+    /// Under both names: the JavaScript client reads the second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history_events: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<&'a Json>,
+    /// Ours: the instance cannot go on for now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_blocked: bool,
+    /// Ours: why it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked: Option<&'a BlockedReason>,
+}
+
+impl<'a> StatusPayload<'a> {
+    fn new(row: &'a InstanceRow, show_input: bool) -> Self {
+        let summary = &row.summary;
+        StatusPayload {
+            name: &row.name,
+            instance_id: &row.id,
+            runtime_status: summary.status.as_str(),
+            input: row.input.as_ref().filter(|_| show_input),
+            custom_status: summary.custom_status.as_ref(),
+            output: summary.output.as_ref(),
+            created_time: to_seconds(row.created),
+            last_updated_time: to_seconds(summary.updated),
+            history_events: None,
+            history: None,
+            is_blocked: summary.blocked,
+            blocked: None,
+        }
+    }
+}
+
+pub(crate) async fn status(
+    State(app): State<Shared>,
+    Params(id): Params<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, _) = request.into_parts();
+    let origin = app.origin(&parts);
+    status_of(&app, &origin, &id, parts.uri.query()).await
+}
+
+/// The status of an instance, as `query` asks for it.
+pub(crate) async fn status_of(
+    app: &Shared,
+    origin: &str,
+    id: &str,
+    query: Option<&str>,
+) -> Result<Response, ApiError> {
+    let asked = Query::parse(query);
+    let show_history = asked.flag("showHistory", false)?;
+    let show_input = asked.flag("showInput", true)?;
+    let show = Show { inputs: show_input, outputs: asked.flag("showHistoryOutput", false)? };
+    let fail_loudly = asked.flag("returnInternalServerErrorOnFailure", false)?;
+
+    let mut row = app.engine.status(id).await?.ok_or_else(|| ApiError::no_instance(id))?;
+    let mut events = None;
+    let mut reason = None;
+    if show_history || row.summary.blocked {
+        // The row is read again with the journal, so that both are of the
+        // same moment.
+        let (now, records) =
+            app.engine.history(id).await?.ok_or_else(|| ApiError::no_instance(id))?;
+        row = now;
+        reason = history::blocked(&records).filter(|_| row.summary.blocked).cloned();
+        if show_history {
+            let make = move || Json::of(&history::history(&records, show));
+            let made = if row.summary.events > LARGE_HISTORY as u64 {
+                tokio::task::spawn_blocking(make).await.ok().and_then(Result::ok)
+            } else {
+                make().ok()
+            };
+            events = Some(made.ok_or_else(ApiError::internal)?);
+        }
+    }
+
+    let status = row.summary.status;
+    let code = if !status.is_terminal() {
+        StatusCode::ACCEPTED
+    } else if fail_loudly && status == sagahost_core::RuntimeStatus::Failed {
+        StatusCode::INTERNAL_SERVER_ERROR
+    } else {
+        StatusCode::OK
+    };
+    let payload = StatusPayload {
+        history_events: events.as_ref(),
+        history: events.as_ref(),
+        blocked: reason.as_ref(),
+        ..StatusPayload::new(&row, show_input)
+    };
+    let mut response = json(code, &payload);
+    if code == StatusCode::ACCEPTED {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        if let Ok(url) = HeaderValue::try_from(urls::status_url(origin, id, query)) {
+            headers.insert(header::LOCATION, url);
+        }
+    }
+    Ok(response)
+}
+
+pub(crate) async fn list(
+    State(app): State<Shared>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, _) = request.into_parts();
+    let asked = Query::parse(parts.uri.query());
+    let (query, filters) = listing(&asked, &parts.headers)?;
+    let page = app.engine.list(query.clone()).await?;
+    let rows: Vec<_> =
+        page.rows.iter().map(|row| StatusPayload::new(row, query.with_input)).collect();
+    let mut response = json(StatusCode::OK, &rows);
+    let next = page.next.map(|InstanceKey(key)| token::encode(key, &filters)).unwrap_or_default();
+    // Always there; empty at the end.
+    let next = HeaderValue::try_from(next).map_err(|_| ApiError::internal())?;
+    response.headers_mut().insert(CONTINUATION, next);
+    Ok(response)
+}
+
+/// The listing asked for, and its filters in one text, which its continuation
+/// tokens are bound to.
+fn listing(asked: &Query<'_>, headers: &HeaderMap) -> Result<(ListQuery, String), ApiError> {
+    let text = |name| asked.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
+    let top = asked.number("top")?.unwrap_or(DEFAULT_PAGE);
+    if top == 0 {
+        return Err(ApiError::bad_argument("'top' is at least 1."));
+    }
+    let mut query = ListQuery {
+        id_prefix: text("instanceIdPrefix"),
+        created_from: asked.time("createdTimeFrom")?,
+        created_to: asked.time("createdTimeTo")?,
+        statuses: asked.statuses()?,
+        name: text("name"),
+        with_input: asked.flag("showInput", true)?,
+        limit: top.min(DEFAULT_PAGE) as u32,
+        after: None,
+    };
+    let filters = serde_json::to_string(&(
+        &query.id_prefix,
+        query.created_from,
+        query.created_to,
+        &query.statuses,
+        &query.name,
+    ))
+    .map_err(|_| ApiError::internal())?;
+    if let Some(token) = headers.get(CONTINUATION) {
+        // What is not text is not one of ours either.
+        let token = token.to_str().unwrap_or("?").trim();
+        if !token.is_empty() {
+            query.after = Some(InstanceKey(token::decode(token, &filters)?));
+        }
+    }
+    Ok((query, filters))
+}
+
+pub(crate) async fn raise_event(
+    State(app): State<Shared>,
+    Params((id, name)): Params<(String, String)>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let bytes = body::read(body, app.body()).await?;
+    let input = match event_input(&parts.headers, bytes) {
+        Ok(input) => input,
+        Err(refused) => {
+            // As in the reference, an instance that is not there or has ended
+            // weighs more than a body that is wrong: the JavaScript client
+            // takes 410 for success.
+            let row = app.engine.status(&id).await?.ok_or_else(|| ApiError::no_instance(&id))?;
+            let status = row.summary.status;
+            return Err(if status.is_terminal() {
+                CommandError::Terminal { id, status }.into()
+            } else {
+                refused
+            });
+        }
+    };
+    app.engine.raise_event(&id, &name, input).await?;
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// What comes with an event. Unlike a start's, it is not taken for `null`
+/// where it is missing, and it must call itself JSON.
+fn event_input(headers: &HeaderMap, bytes: Bytes) -> Result<Json, ApiError> {
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
+    if !media_type.trim().eq_ignore_ascii_case("application/json") {
+        return Err(ApiError::bad_request(
+            "BadContentType",
+            "Only application/json request content is supported.",
+        ));
+    }
+    if bytes.is_empty() {
+        return Err(ApiError::bad_request(
+            "BodyNotJson",
+            "The body is empty; an event comes with a JSON document, which may be null.",
+        ));
+    }
+    body::document(bytes)
+}
+
+pub(crate) async fn terminate(
+    State(app): State<Shared>,
+    Params(id): Params<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let query = Query::parse(request.uri().query());
+    app.engine.terminate(&id, query.get("reason").unwrap_or_default()).await?;
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Purged {
+    instances_deleted: u64,
+}
+
+pub(crate) async fn purge(
+    State(app): State<Shared>,
+    Params(id): Params<String>,
+) -> Result<Response, ApiError> {
+    app.engine.purge(&id).await?;
+    Ok(json(StatusCode::OK, &Purged { instances_deleted: 1 }))
+}
+
+pub(crate) async fn purge_where(
+    State(app): State<Shared>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let asked = Query::parse(request.uri().query());
+    let filter = PurgeFilter {
+        created_from: asked.time("createdTimeFrom")?.ok_or_else(|| {
+            ApiError::bad_argument("Please provide value for 'createdTimeFrom' parameter.")
+        })?,
+        created_to: asked.time("createdTimeTo")?,
+        statuses: asked.statuses()?,
+    };
+    match app.engine.purge_where(filter).await? {
+        0 => Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            "NothingPurged",
+            "No instance that has ended was created in that time with one of these statuses.",
+        )),
+        instances_deleted => Ok(json(StatusCode::OK, &Purged { instances_deleted })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sagahost_core::RuntimeStatus;
+    use sagahost_store::Summary;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn row() -> InstanceRow {
+        InstanceRow {
+            key: InstanceKey(1),
+            id: "a".into(),
+            name: "Saga".into(),
+            input: Json::parse("{\"n\": 1.0}").ok(),
+            created: 1_519_795_129_345,
+            summary: Summary {
+                status: RuntimeStatus::Running,
+                custom_status: None,
+                output: None,
+                updated: 1_519_795_130_999,
+                wake_at: None,
+                busy: false,
+                blocked: false,
+                events: 1,
+            },
+            chunks: 1,
+        }
+    }
+
+    #[test]
+    fn a_status_has_all_keys_of_the_reference_always() {
+        let value = serde_json::to_value(StatusPayload::new(&row(), true)).expect("JSON");
+        assert_eq!(
+            value,
+            json!({"name": "Saga", "instanceId": "a", "runtimeStatus": "Running",
+                   "input": {"n": 1.0}, "customStatus": null, "output": null,
+                   "createdTime": "2018-02-28T05:18:49Z",
+                   "lastUpdatedTime": "2018-02-28T05:18:50Z"})
+        );
+        let value = serde_json::to_value(StatusPayload::new(&row(), false)).expect("JSON");
+        assert_eq!(value.get("input"), Some(&Value::Null));
+    }
+
+    #[test]
+    fn a_blocked_instance_shows_both_sides() {
+        let mut row = row();
+        row.summary.blocked = true;
+        let reason = BlockedReason::Mismatch {
+            position: 2,
+            journal: "activity A".into(),
+            code: "activity B".into(),
+        };
+        let payload = StatusPayload { blocked: Some(&reason), ..StatusPayload::new(&row, true) };
+        let value = serde_json::to_value(payload).expect("JSON");
+        assert_eq!(value["isBlocked"], true);
+        assert_eq!(value["blocked"]["journal"], "activity A");
+        assert_eq!(value["blocked"]["code"], "activity B");
+    }
+
+    #[test]
+    fn a_listing_is_continued_with_its_own_token() {
+        let asked = Query::parse(Some("instanceIdPrefix=a&runtimeStatus=Failed&top=5000"));
+        let mut headers = HeaderMap::new();
+        let (query, filters) = listing(&asked, &headers).expect("a listing");
+        assert_eq!(query.id_prefix.as_deref(), Some("a"));
+        assert_eq!(query.statuses, [RuntimeStatus::Failed]);
+        assert_eq!(query.limit, 1000);
+        assert!(query.with_input && query.after.is_none());
+
+        let token = token::encode(7, &filters);
+        headers.insert(CONTINUATION, HeaderValue::from_str(&token).expect("ascii"));
+        let (query, _) = listing(&asked, &headers).expect("continued");
+        assert_eq!(query.after, Some(InstanceKey(7)));
+        let larger = Query::parse(Some("top=1&instanceIdPrefix=a&runtimeStatus=Failed"));
+        assert!(listing(&larger, &headers).is_ok(), "the page size may change");
+        let other = Query::parse(Some("instanceIdPrefix=b&runtimeStatus=Failed"));
+        assert!(listing(&other, &headers).is_err());
+
+        headers.insert(CONTINUATION, HeaderValue::from_static(""));
+        assert!(listing(&asked, &headers).expect("a first page").0.after.is_none());
+        assert!(listing(&Query::parse(Some("top=0")), &HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn an_event_says_that_it_is_json_and_is() {
+        let input = |media_type: &str, body: &'static str| {
+            let mut headers = HeaderMap::new();
+            if !media_type.is_empty() {
+                headers.insert(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_str(media_type).expect("ascii"),
+                );
+            }
+            event_input(&headers, Bytes::from_static(body.as_bytes()))
+        };
+        assert!(input("application/json", "true").is_ok());
+        assert!(input("Application/JSON; charset=utf-8", "\"x\"").is_ok());
+        for (media_type, body) in [
+            ("", "true"),
+            ("text/plain", "true"),
+            ("application/json", ""),
+            ("application/json", "nope"),
+        ] {
+            assert_eq!(input(media_type, body).expect_err("refused").status(), 400);
+        }
+    }
+}

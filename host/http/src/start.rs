@@ -1,0 +1,151 @@
+//! Starting orchestrations.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use sagahost_core::RuntimeStatus;
+use sagahost_engine::StartRequest;
+
+use crate::app::{Params, Phase, Shared};
+use crate::error::{ApiError, json, json_text};
+use crate::query::Query;
+use crate::urls::{CheckStatus, instance_url};
+use crate::{body, instances};
+
+/// How long a client should wait before it asks for the status.
+const RETRY_AFTER_SECONDS: &str = "10";
+
+pub(crate) async fn start(
+    State(app): State<Shared>,
+    Params(name): Params<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    begin(app, name, None, request).await
+}
+
+pub(crate) async fn start_with_id(
+    State(app): State<Shared>,
+    Params((name, id)): Params<(String, String)>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    begin(app, name, Some(id), request).await
+}
+
+async fn begin(
+    app: Shared,
+    name: String,
+    id: Option<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let input = body::input(body::read(body, app.body()).await?)?;
+    let query = Query::parse(parts.uri.query());
+    let request = StartRequest {
+        name,
+        id,
+        input,
+        version: query.get("version").filter(|v| !v.is_empty()).map(str::to_owned),
+        trace_parent: trace_parent(&parts.headers),
+    };
+    let origin = app.origin(&parts);
+    // Both, as in the reference, although nothing here polls.
+    let (timeout, polling) = (query.seconds("timeout")?, query.seconds("pollingInterval")?);
+    let (Some(timeout), Some(_)) = (timeout, polling) else {
+        let id = app.engine.start_instance(request).await?;
+        return Ok(check_status(&origin, &id));
+    };
+
+    // Made here, so that it is known also when the wait is cut short.
+    let id = request.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().simple().to_string());
+    let request = StartRequest { id: Some(id.clone()), ..request };
+    let ended = tokio::select! {
+        outcome = app.engine.start_and_wait(request, timeout) => outcome?.1,
+        () = app.reached(Phase::Draining) => {
+            if app.engine.status(&id).await?.is_none() {
+                return Err(ApiError::unavailable(
+                    "ShuttingDown",
+                    "The host is shutting down; the orchestration was not started.",
+                ));
+            }
+            None
+        }
+    };
+    match ended {
+        None => Ok(check_status(&origin, &id)),
+        Some(ended) if ended.status == RuntimeStatus::Completed => Ok(match ended.output {
+            Some(output) => json_text(StatusCode::OK, output.as_str().to_owned()),
+            None => json_text(StatusCode::OK, "null"),
+        }),
+        Some(_) => instances::status_of(&app, &origin, &id, parts.uri.query()).await,
+    }
+}
+
+/// 202, and where to go from there.
+fn check_status(origin: &str, id: &str) -> Response {
+    let url = instance_url(origin, id);
+    let mut response = json(StatusCode::ACCEPTED, &CheckStatus::new(id, &url));
+    let headers = response.headers_mut();
+    // The URL has only visible characters: its parts are checked or encoded.
+    if let Ok(url) = HeaderValue::try_from(url) {
+        headers.insert(header::LOCATION, url);
+    }
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    response
+}
+
+/// The trace the start belongs to. One that is not as W3C Trace Context wants
+/// it is ignored, as that asks for.
+fn trace_parent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let parts: Vec<&str> = text.split('-').collect();
+    let [version, trace, parent, flags] = parts[..] else {
+        return None;
+    };
+    let lengths = [(version, 2), (trace, 32), (parent, 16), (flags, 2)];
+    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let zero = |text: &str| text.bytes().all(|b| b == b'0');
+    let good = lengths.iter().all(|(part, length)| part.len() == *length && hex(part))
+        && version != "ff"
+        && !zero(trace)
+        && !zero(parent);
+    good.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_good_trace_context_is_taken() {
+        let taken = |text: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                axum::http::HeaderName::from_static("traceparent"),
+                HeaderValue::from_static(text),
+            )]);
+            trace_parent(&headers).is_some()
+        };
+        assert!(taken("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+        for bad in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        ] {
+            assert!(!taken(bad), "{bad}");
+        }
+        assert_eq!(trace_parent(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_start_says_where_to_go_from_there() {
+        let response = check_status("http://h:1", "a b");
+        assert_eq!(response.status(), 202);
+        assert_eq!(response.headers()["retry-after"], "10");
+        assert_eq!(
+            response.headers()["location"],
+            "http://h:1/runtime/webhooks/durabletask/instances/a%20b"
+        );
+    }
+}
