@@ -1,0 +1,80 @@
+//! The contract as Rust, generated from `wit/`, and the way between its types
+//! and the host's.
+
+use sagahost_core as core;
+use sagahost_core::Json;
+
+mod generated {
+    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "component",
+        imports: {
+            "sagahost:saga/orchestration.await-any": async | trappable,
+            default: trappable,
+        },
+        exports: { default: async },
+    });
+}
+
+pub(crate) use generated::sagahost::saga::{invocation, orchestration, types};
+
+/// The package, and the version of it that this host speaks.
+pub(crate) const PACKAGE: &str = "sagahost:saga";
+pub(crate) const VERSION: &str = "0.1.0";
+
+/// The type of `run-activity` and `run-orchestrator`.
+pub(crate) type RunParams<'a> = (&'a str, &'a str);
+pub(crate) type RunResult = (Result<String, types::Failure>,);
+
+pub(crate) fn level(level: types::LogLevel) -> core::LogLevel {
+    match level {
+        types::LogLevel::Debug => core::LogLevel::Debug,
+        types::LogLevel::Info => core::LogLevel::Info,
+        types::LogLevel::Warn => core::LogLevel::Warn,
+        types::LogLevel::Error => core::LogLevel::Error,
+    }
+}
+
+pub(crate) fn options(options: types::CallOptions) -> core::CallOptions {
+    core::CallOptions {
+        retry: options.retry.map(|retry| core::RetryPolicy {
+            max_attempts: retry.max_attempts,
+            first_interval_ms: retry.first_interval_ms,
+            backoff: retry.backoff,
+            max_interval_ms: retry.max_interval_ms,
+            total_time_ms: retry.total_time_ms,
+            jitter: retry.jitter,
+            do_not_retry: retry.do_not_retry,
+        }),
+        timeout_ms: options.timeout_ms,
+    }
+}
+
+/// A failure for a guest.
+pub(crate) fn failure_to_guest(failure: core::Failure) -> types::Failure {
+    types::Failure {
+        code: failure.code,
+        message: failure.message,
+        details: failure.details.map(|details| details.as_str().to_owned()),
+        retryable: failure.retryable,
+    }
+}
+
+/// A failure that a guest returned. It stays what it is called, also where
+/// the code begins with `host.`: an orchestrator that passes on the failure of
+/// an activity is no reason to think that the host found it here.
+pub(crate) fn failure_from_guest(failure: types::Failure) -> core::Failure {
+    let details = failure.details.and_then(|text| {
+        // What is not JSON is kept as text: the failure it belongs to is
+        // worth more than its form.
+        Json::parse(text.clone()).or_else(|_| Json::of(&text)).ok()
+    });
+    core::Failure {
+        kind: core::FailureKind::Returned,
+        code: failure.code,
+        message: failure.message,
+        details,
+        retryable: failure.retryable,
+    }
+}

@@ -1,0 +1,68 @@
+//! What a [`Runtime`](crate::Runtime) is given, and the limits that are not
+//! a matter of the manifest. All of them stand here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often the epoch advances: the longest a guest computes before it lets
+/// another one on, and the grain of CPU limits.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// The largest component that is accepted, in bytes.
+pub(crate) const MAX_COMPONENT: usize = 128 << 20;
+
+/// The largest text `describe` may return, in bytes.
+pub(crate) const MAX_DESCRIPTION: usize = 4 << 20;
+
+/// How long `describe` may compute, and how long it may take in all.
+pub(crate) const DESCRIBE_CPU: Duration = Duration::from_secs(5);
+pub(crate) const DESCRIBE_TIME: Duration = Duration::from_secs(30);
+
+/// The largest memory a rule may give to an activity. What the engine for
+/// activities reserves for each: enough to spare every bounds check.
+pub(crate) const MAX_ACTIVITY_MEMORY: u64 = 4 << 30;
+
+/// What an orchestrator may log between two calls of `await-any`, in bytes.
+/// Counted from one call to the next, and not by time, so that a replay
+/// drops the same lines.
+pub(crate) const LOG_BUDGET: usize = 16 << 10;
+
+/// Slots beside those that were asked for: `describe` runs in one.
+pub(crate) const SPARE_SLOTS: u32 = 8;
+
+/// Where things are, and how much of everything there may be.
+#[derive(Clone, Debug)]
+pub struct WasmConfig {
+    /// Where components are kept: `<digest>.wasm` as deployed, and beside
+    /// each the machine code made of it. Machine code found here is executed:
+    /// **nobody but the host's own user may be able to write to this folder.**
+    /// A damaged or foreign file is compiled anew, but a forged one is
+    /// believed.
+    pub cache_dir: PathBuf,
+    /// Attempts of activities that run at the same time.
+    pub max_activities: u32,
+    /// Orchestrators that are in memory at the same time. Each takes about
+    /// six of the mappings the kernel allows a process
+    /// (`vm.max_map_count`); where those do not suffice, fewer are allowed
+    /// ([`Runtime::max_orchestrators`](crate::Runtime::max_orchestrators)).
+    pub max_orchestrators: u32,
+    /// The memory one orchestrator may have, in bytes. Whole MiB.
+    pub orchestrator_memory: u64,
+    /// How long an orchestrator may compute between two waits.
+    pub turn_cpu: Duration,
+    /// The largest output of an orchestrator, in bytes.
+    pub orchestrator_output: usize,
+}
+
+impl Default for WasmConfig {
+    fn default() -> Self {
+        WasmConfig {
+            cache_dir: PathBuf::from("components"),
+            max_activities: 256,
+            max_orchestrators: 9_000,
+            orchestrator_memory: 64 << 20,
+            turn_cpu: Duration::from_secs(10),
+            orchestrator_output: 4 << 20,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a component says about one of its functions.
+
+use jsonschema::Validator;
+use sagahost_core::{Json, RetryPolicy};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::capture::shorten;
+
+/// Activity or orchestrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FunctionKind {
+    /// Does something in the world.
+    Activity,
+    /// Decides what is done.
+    Orchestrator,
+}
+
+impl FunctionKind {
+    /// As `describe` spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FunctionKind::Activity => "activity",
+            FunctionKind::Orchestrator => "orchestrator",
+        }
+    }
+}
+
+impl std::fmt::Display for FunctionKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A function of a deployed component.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Function {
+    /// Its name, the only one in this host.
+    pub name: String,
+    /// What it is.
+    pub kind: FunctionKind,
+    /// A sentence about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The JSON schema of its input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_schema: Option<Value>,
+    /// The JSON schema of its output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
+    /// How it is retried, where the call does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
+    /// The wall time of an attempt, where the call does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The component it is in.
+    pub component: String,
+    /// That component's digest.
+    pub digest: String,
+    #[serde(skip)]
+    pub(crate) input: Option<Validator>,
+}
+
+/// How many mistakes of one input are named.
+const MISTAKES: usize = 3;
+
+impl Function {
+    /// Checks an input against the function's schema.
+    ///
+    /// # Errors
+    /// What does not fit, where, and what would.
+    pub fn check_input(&self, input: &Json) -> Result<(), String> {
+        let Some(validator) = &self.input else {
+            return Ok(());
+        };
+        let value: Value = serde_json::from_str(input.as_str())
+            .map_err(|error| format!("the input of `{}` cannot be read: {error}", self.name))?;
+        let mut mistakes: Vec<String> = validator
+            .iter_errors(&value)
+            .take(MISTAKES + 1)
+            .map(|error| {
+                let place = error.instance_path().to_string();
+                let place = if place.is_empty() { "the input" } else { &place };
+                format!("{place}: {}", shorten(&error.to_string(), 300))
+            })
+            .collect();
+        if mistakes.is_empty() {
+            return Ok(());
+        }
+        if mistakes.len() > MISTAKES {
+            mistakes.truncate(MISTAKES);
+            mistakes.push("and more".to_owned());
+        }
+        Err(format!(
+            "the input does not fit the schema of `{}`: {}",
+            self.name,
+            mistakes.join("; ")
+        ))
+    }
+}

@@ -1,0 +1,120 @@
+//! What an orchestrator talks to. The turn pipeline implements it over the
+//! pure state machine; nothing in here knows how.
+
+use sagahost_core::{CallOptions, Failure, Json, LogLevel, Millis, TaskId};
+
+/// The host wants the orchestrator ended, because it asked for what its
+/// journal does not have; with the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop(pub String);
+
+/// A task that is complete, and how it ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    /// The task.
+    pub task: TaskId,
+    /// Its result.
+    pub outcome: Result<Json, Failure>,
+}
+
+/// The other side of the contract's `orchestration` interface.
+///
+/// The functions are called while the guest is on the stack, from whichever
+/// thread runs it, and must not block. WASI's clock and random of an
+/// orchestrator are made of [`now_ms`](Self::now_ms) and
+/// [`random_u64`](Self::random_u64).
+pub trait OrchestrationHost: Send {
+    /// Schedules an activity.
+    ///
+    /// # Errors
+    /// When the journal has something else here.
+    fn call_activity(
+        &mut self,
+        name: String,
+        input: Json,
+        options: CallOptions,
+    ) -> Result<TaskId, Stop>;
+    /// Schedules a timer.
+    ///
+    /// # Errors
+    /// When the journal has something else here.
+    fn start_timer(&mut self, fire_at: Millis) -> Result<TaskId, Stop>;
+    /// Waits for an event.
+    ///
+    /// # Errors
+    /// When the journal has something else here.
+    fn wait_event(&mut self, name: String) -> Result<TaskId, Stop>;
+    /// Gives up a timer or a wait.
+    ///
+    /// # Errors
+    /// When the journal has something else here.
+    fn cancel(&mut self, task: TaskId) -> Result<(), Stop>;
+    /// The first completion among the tasks (of any task, where none is
+    /// given), or `None` where the orchestrator has to wait. It is asked again
+    /// when the fiber is resumed.
+    ///
+    /// # Errors
+    /// When the journal has something else here, or a task does not exist.
+    fn next(&mut self, tasks: &[TaskId]) -> Result<Option<Completion>, Stop>;
+    /// The orchestration's time.
+    fn now_ms(&self) -> Millis;
+    /// A UUID that is the same on every replay.
+    fn new_uuid(&mut self) -> String;
+    /// Random bits that are the same on every replay.
+    fn random_u64(&mut self) -> u64;
+    /// The instance's id.
+    fn instance_id(&self) -> String;
+    /// Whether what runs now ran before.
+    fn is_replaying(&self) -> bool;
+    /// Sets the custom status.
+    fn set_custom_status(&mut self, status: Json);
+    /// Writes a line to the instance's log.
+    fn log(&mut self, level: LogLevel, message: String);
+}
+
+/// What `describe` runs against: there is no orchestration.
+pub(crate) struct NoOrchestration;
+
+impl NoOrchestration {
+    fn stop<T>() -> Result<T, Stop> {
+        Err(Stop(
+            "`describe` runs by itself: it cannot ask for activities, timers or events".to_owned(),
+        ))
+    }
+}
+
+impl OrchestrationHost for NoOrchestration {
+    fn call_activity(&mut self, _: String, _: Json, _: CallOptions) -> Result<TaskId, Stop> {
+        Self::stop()
+    }
+    fn start_timer(&mut self, _: Millis) -> Result<TaskId, Stop> {
+        Self::stop()
+    }
+    fn wait_event(&mut self, _: String) -> Result<TaskId, Stop> {
+        Self::stop()
+    }
+    fn cancel(&mut self, _: TaskId) -> Result<(), Stop> {
+        Self::stop()
+    }
+    fn next(&mut self, _: &[TaskId]) -> Result<Option<Completion>, Stop> {
+        Self::stop()
+    }
+    fn now_ms(&self) -> Millis {
+        0
+    }
+    fn new_uuid(&mut self) -> String {
+        "00000000-0000-0000-0000-000000000000".to_owned()
+    }
+    fn random_u64(&mut self) -> u64 {
+        // Hash tables are seeded with it; nothing depends on its value.
+        0x9e37_79b9_7f4a_7c15
+    }
+    fn instance_id(&self) -> String {
+        String::new()
+    }
+    fn is_replaying(&self) -> bool {
+        false
+    }
+    fn set_custom_status(&mut self, _: Json) {}
+    fn log(&mut self, _: LogLevel, _: String) {}
+}

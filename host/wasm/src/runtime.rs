@@ -1,0 +1,382 @@
+//! The way in.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use bytes::Bytes;
+use sagahost_core::{CallOptions, CallPolicy, Json};
+use tokio::sync::Semaphore;
+
+use crate::activity::{self, ActivityCall, ActivityReport};
+use crate::ask;
+use crate::cache::{self, Cache};
+use crate::capture::lock;
+use crate::config::WasmConfig;
+use crate::describe;
+use crate::engines::{Engines, Side};
+use crate::error::{Refusal, WasmError};
+use crate::fiber::{Fiber, Waiting};
+use crate::function::{Function, FunctionKind};
+use crate::guest::Orchestrator;
+use crate::inspect;
+use crate::load::{Pinned, Trial, try_component};
+use crate::orchestration::OrchestrationHost;
+use crate::orchestrator;
+use crate::registry::{Candidate, Deployment, Registry};
+use crate::rules::{FunctionSettings, Rules};
+
+/// Engines, registry, rules. Cheap to clone: all clones are one.
+#[derive(Clone)]
+pub struct Runtime(Arc<Inner>);
+
+struct Inner {
+    config: WasmConfig,
+    engines: Engines,
+    cache: Cache,
+    registry: Registry,
+    ruling: RwLock<Arc<Ruling>>,
+    activities: Semaphore,
+    orchestrators: Arc<Semaphore>,
+}
+
+/// The rules, and what they say about each function that was asked for.
+struct Ruling {
+    rules: Rules,
+    functions: Mutex<HashMap<String, Arc<Governed>>>,
+}
+
+/// A function's settings, and the queue in front of it.
+struct Governed {
+    settings: Arc<FunctionSettings>,
+    concurrency: Option<Semaphore>,
+}
+
+impl Ruling {
+    fn new(rules: Rules) -> Self {
+        Ruling { rules, functions: Mutex::new(HashMap::new()) }
+    }
+
+    fn of(&self, function: &str) -> Arc<Governed> {
+        let mut functions = lock(&self.functions);
+        if let Some(governed) = functions.get(function) {
+            return governed.clone();
+        }
+        let settings = self.rules.settings(function);
+        let governed = Arc::new(Governed {
+            concurrency: settings.concurrency.map(|count| Semaphore::new(count as usize)),
+            settings: Arc::new(settings),
+        });
+        functions.insert(function.to_owned(), governed.clone());
+        governed
+    }
+}
+
+impl Runtime {
+    /// Starts the engines, and the thread that interrupts guests. That one
+    /// ends with the last clone.
+    ///
+    /// # Errors
+    /// When the system does not give what the configuration asks for, or the
+    /// folder for components cannot be used.
+    pub fn new(config: WasmConfig) -> Result<Self, WasmError> {
+        let cache = Cache::new(&config.cache_dir)?;
+        let engines = Engines::new(&config)?;
+        Ok(Runtime(Arc::new(Inner {
+            activities: Semaphore::new(config.max_activities as usize),
+            orchestrators: Arc::new(Semaphore::new(engines.max_orchestrators as usize)),
+            cache,
+            engines,
+            registry: Registry::default(),
+            ruling: RwLock::new(Arc::new(Ruling::new(Rules::default()))),
+            config,
+        })))
+    }
+
+    /// How many orchestrators there is room for.
+    pub fn max_orchestrators(&self) -> u32 {
+        self.0.engines.max_orchestrators
+    }
+
+    /// How many orchestrators are in memory.
+    pub fn live_orchestrators(&self) -> u32 {
+        let free = self.0.orchestrators.available_permits();
+        self.max_orchestrators().saturating_sub(free as u32)
+    }
+
+    /// Compiles a component, checks it, and asks it what it has. Nothing
+    /// takes effect before [`Self::activate`].
+    ///
+    /// # Errors
+    /// Why it cannot be deployed.
+    pub async fn check(&self, component: &str, bytes: Bytes) -> Result<Candidate, Refusal> {
+        if !describe::is_name(component) {
+            return Err(Refusal::Name { name: component.to_owned() });
+        }
+        inspect::check_header(&bytes)?;
+        let (side, digest, trial) = {
+            let (inner, bytes) = (self.0.clone(), bytes.clone());
+            blocking(move || {
+                let side = inspect::likely_side(&bytes);
+                let digest = cache::digest(&bytes);
+                let trial = try_component(&inner.engines, &inner.cache, side, &digest, &bytes)?;
+                Ok::<_, Refusal>((side, digest, trial))
+            })
+            .await?
+        };
+        let hosting = self.0.engines.side(side);
+        let limits = orchestrator::Limits::of(&self.0.config);
+        let text = ask::describe(&hosting.engine, limits, &trial).await?;
+        let functions = describe::parse(&text, component, &digest)?;
+        let sides = needed_sides(&functions, &trial)?;
+        let deployment = Deployment {
+            component: component.to_owned(),
+            digest: digest.clone(),
+            functions: functions.into_iter().map(Arc::new).collect(),
+            imports: trial.imports.clone(),
+        };
+        self.0.registry.check_clash(&deployment)?;
+        let loaded = self.0.registry.place(&digest);
+        if sides.contains(&side) {
+            loaded.set(side, trial.pre, &trial.exports);
+        }
+        let (inner, target) = (self.0.clone(), loaded.clone());
+        blocking(move || {
+            inner.cache.keep(&target.digest, &bytes)?;
+            for other in sides {
+                if target.on(other).get().is_none() {
+                    let digest = &target.digest;
+                    let trial = try_component(&inner.engines, &inner.cache, other, digest, &bytes)?;
+                    target.set(other, trial.pre, &trial.exports);
+                }
+            }
+            Ok::<_, Refusal>(())
+        })
+        .await?;
+        Ok(Candidate { deployment, loaded })
+    }
+
+    /// Deploys a component that was checked, in the place of the one of the
+    /// same name, if there is one. Calls that run go on with what they began
+    /// with.
+    ///
+    /// # Errors
+    /// When another component has got a function of the same name meanwhile.
+    /// The old one stays.
+    pub fn activate(&self, candidate: Candidate) -> Result<Deployment, Refusal> {
+        self.0.registry.activate(candidate)
+    }
+
+    /// Takes a component away; whether it was there. Its file stays in the
+    /// store, so that orchestrations which began on it can go on.
+    pub fn remove(&self, component: &str) -> bool {
+        self.0.registry.remove(component)
+    }
+
+    /// What is deployed, by name.
+    pub fn deployments(&self) -> Vec<Deployment> {
+        let table = self.0.registry.table();
+        let components = table.components.values();
+        components.map(|candidate| candidate.deployment.clone()).collect()
+    }
+
+    /// All functions, by name.
+    pub fn functions(&self) -> Vec<Arc<Function>> {
+        let table = self.0.registry.table();
+        let entries = table.functions.values();
+        let mut functions: Vec<_> = entries.map(|entry| entry.function.clone()).collect();
+        functions.sort_by(|a, b| a.name.cmp(&b.name));
+        functions
+    }
+
+    /// The function of this name.
+    pub fn function(&self, name: &str) -> Option<Arc<Function>> {
+        let table = self.0.registry.table();
+        table.functions.get(name).map(|entry| entry.function.clone())
+    }
+
+    /// The file of a component that was deployed here once.
+    ///
+    /// # Errors
+    /// When it is not in the store, or damaged.
+    pub async fn stored(&self, digest: &str) -> Result<Bytes, WasmError> {
+        let (inner, digest) = (self.0.clone(), digest.to_owned());
+        blocking(move || inner.cache.wasm_bytes(&digest)).await
+    }
+
+    /// Puts the manifest's rules in force, for attempts that begin from now.
+    pub fn set_rules(&self, rules: Rules) {
+        let ruling = Arc::new(Ruling::new(rules));
+        *self.0.ruling.write().unwrap_or_else(PoisonError::into_inner) = ruling;
+    }
+
+    fn ruling(&self) -> Arc<Ruling> {
+        let ruling = self.0.ruling.read();
+        ruling.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the rules say about a function.
+    pub fn settings(&self, function: &str) -> Arc<FunctionSettings> {
+        self.ruling().of(function).settings.clone()
+    }
+
+    /// The names in the rules that match no function.
+    pub fn unused_rules(&self) -> Vec<String> {
+        let table = self.0.registry.table();
+        let names: Vec<&str> = table.functions.keys().map(String::as_str).collect();
+        let ruling = self.ruling();
+        let unused = ruling.rules.unused(&names);
+        unused.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The options of a call with everything filled in: from the call, else
+    /// from the function's own description, else from the rules, else
+    /// [`CallPolicy::default`].
+    pub fn call_policy(&self, name: &str, options: CallOptions) -> CallPolicy {
+        let function = self.function(name);
+        let settings = self.settings(name);
+        let default = CallPolicy::default();
+        let described = function.as_ref();
+        CallPolicy {
+            retry: options
+                .retry
+                .or_else(|| described.and_then(|function| function.retry.clone()))
+                .or_else(|| settings.retry.clone())
+                .unwrap_or(default.retry),
+            timeout_ms: options
+                .timeout_ms
+                .or_else(|| described.and_then(|function| function.timeout_ms))
+                .or_else(|| {
+                    let timeout = settings.timeout?;
+                    u64::try_from(timeout.as_millis()).ok()
+                })
+                .unwrap_or(default.timeout_ms),
+        }
+    }
+
+    /// Runs one attempt of an activity, on what is deployed now: waits for a
+    /// slot, and reports what became of it. Dropping the future ends the
+    /// attempt.
+    pub async fn run_activity(&self, call: ActivityCall) -> ActivityReport {
+        let entry = {
+            let table = self.0.registry.table();
+            match table.functions.get(&call.function) {
+                Some(entry) if entry.function.kind == FunctionKind::Activity => entry.clone(),
+                Some(_) => {
+                    let message =
+                        format!("`{}` is an orchestrator, not an activity", call.function);
+                    return ActivityReport::not_started(message);
+                }
+                None => {
+                    let message = format!("no activity named `{}` is deployed", call.function);
+                    return ActivityReport::not_started(message);
+                }
+            }
+        };
+        let Some(prepared) = entry.loaded.activities.get() else {
+            // `check` does not let such a component through.
+            let message = format!("`{}` was not loaded", call.function);
+            return ActivityReport::not_started(message);
+        };
+        let governed = self.ruling().of(&call.function);
+        // The function's own queue first, so that it fills no slot of others
+        // while it waits. Neither semaphore is ever closed.
+        let _turn = match &governed.concurrency {
+            Some(concurrency) => concurrency.acquire().await.ok(),
+            None => None,
+        };
+        let _slot = self.0.activities.acquire().await.ok();
+        let hosting = self.0.engines.side(Side::Activities);
+        activity::run(hosting, prepared, &governed.settings, call).await
+    }
+
+    /// Keeps the component of this digest in memory, as long as what is
+    /// returned lives. Loads it from the store if need be.
+    ///
+    /// # Errors
+    /// When it is not in the store, or cannot be loaded, or has no
+    /// orchestrators.
+    pub async fn pin(&self, digest: &str) -> Result<Pinned, WasmError> {
+        let loaded = self.0.registry.place(digest);
+        if loaded.orchestrators.get().is_none() {
+            let (inner, target) = (self.0.clone(), loaded.clone());
+            blocking(move || target.prepare(&inner.engines, &inner.cache, Side::Orchestrators))
+                .await?;
+        }
+        if loaded.orchestrators.get().is_none() {
+            return Err(WasmError::NoOrchestrators { digest: digest.to_owned() });
+        }
+        Ok(Pinned(loaded))
+    }
+
+    /// Starts an orchestrator; nothing of it runs before the first
+    /// [`Fiber::resume`].
+    ///
+    /// # Errors
+    /// When its component is not in memory ([`Self::pin`]), or there is no
+    /// room for another orchestrator.
+    pub fn start_orchestrator(
+        &self,
+        digest: &str,
+        name: &str,
+        input: Json,
+        host: Arc<Mutex<dyn OrchestrationHost>>,
+    ) -> Result<Fiber, WasmError> {
+        let loaded = self.0.registry.in_memory(digest);
+        let loaded = loaded.ok_or_else(|| WasmError::NotLoaded { digest: digest.to_owned() })?;
+        if loaded.orchestrators.get().is_none() {
+            return Err(WasmError::NoOrchestrators { digest: digest.to_owned() });
+        }
+        let slot = self.0.orchestrators.clone().try_acquire_owned();
+        let permit =
+            slot.map_err(|_| WasmError::TooManyOrchestrators { limit: self.max_orchestrators() })?;
+        let waiting = Arc::new(Waiting::new(self.0.config.turn_cpu));
+        let orchestrator = Orchestrator { host, waiting: waiting.clone() };
+        let engine = self.0.engines.side(Side::Orchestrators).engine.clone();
+        let limits = orchestrator::Limits::of(&self.0.config);
+        let guest = orchestrator::run(engine, limits, loaded, orchestrator, name.to_owned(), input);
+        let turn_cpu = self.0.config.turn_cpu;
+        Ok(Fiber::new(Box::pin(guest), permit, waiting, turn_cpu))
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+/// Does what takes long on a thread that has nothing else to do.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The executor is going down, and this future with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// The engines a component has to be on, by the functions it describes.
+fn needed_sides(functions: &[Function], trial: &Trial) -> Result<Vec<Side>, Refusal> {
+    let mut sides = Vec::new();
+    for function in functions {
+        let (side, export, interface) = match function.kind {
+            FunctionKind::Activity => (Side::Activities, &trial.exports.run_activity, "activities"),
+            FunctionKind::Orchestrator => {
+                (Side::Orchestrators, &trial.exports.run_orchestrator, "orchestrators")
+            }
+        };
+        if export.is_none() {
+            return Err(Refusal::MissingExport {
+                function: function.name.clone(),
+                kind: function.kind.as_str(),
+                interface,
+            });
+        }
+        if !sides.contains(&side) {
+            sides.push(side);
+        }
+    }
+    Ok(sides)
+}

@@ -1,0 +1,9 @@
+//! Real guests on the real runtime.
+
+mod activities;
+mod capabilities;
+mod deployment;
+mod fake;
+mod fixture;
+mod orchestrators;
+mod wat_guests;
