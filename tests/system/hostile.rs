@@ -75,7 +75,7 @@ fn every_hostile_activity_ends_as_what_it_is_while_others_go_on() {
         ("TestLoop", Value::Null, "host.cpu-limit"),
         ("TestHang", Value::Null, "host.timeout"),
         ("TestMemory", Value::Null, "host.memory-limit"),
-        ("TestOutput", json!({ "bytes": 10_000_000 }), "host.output-limit"),
+        ("TestOutput", json!({ "bytes": 1_000_000 }), "host.output-limit"),
         ("TestLog", Value::Null, "host."),
         ("TestRecursion", Value::Null, "host.trap"),
         ("TestNoSuchActivity", Value::Null, "host.not-started"),
@@ -144,6 +144,23 @@ fn an_orchestrator_sees_no_clock_no_chance_and_no_world() {
     assert!(client.stats()["replays"].as_u64() > Some(0), "{}", client.stats());
 }
 
+/// Answers every request with a greeting; gives its URL.
+fn listen_and_greet() -> String {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(
+                b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello",
+            );
+        }
+    });
+    url
+}
+
 #[test]
 fn what_the_manifest_does_not_grant_an_activity_does_not_have() {
     let site = Site::new(&["test_guests"]);
@@ -177,7 +194,7 @@ dirs = [{{ host = "files", guest = "/files", access = "read" }}]
 names = ["TestHttpGet"]
 http = ["{}"]
 "#,
-        "http://127.0.0.1:*"
+        listen_and_greet()
     ));
     std::fs::write(site.path("files/note.txt"), "note").unwrap();
     let mut command = site.command();
@@ -190,7 +207,11 @@ http = ["{}"]
     let environment = run("TestEnv", Value::Null);
     assert!(environment.contains("blue") && environment.contains("hush"), "{environment}");
     assert!(run("TestReadDir", json!({ "path": "/files" })).contains("note.txt"));
-    let fetched = run("TestHttpGet", json!({ "url": format!("{}/healthz", server.url) }));
-    assert!(fetched.contains("200"), "{fetched}");
+    let granted = std::fs::read_to_string(site.path("sagahost.toml")).unwrap();
+    let url = granted.split('"').find(|part| part.starts_with("http://")).unwrap();
+    let fetched = run("TestHttpGet", json!({ "url": format!("{url}/greeting") }));
+    assert!(fetched.contains("200") && fetched.contains("hello"), "{fetched}");
+    let elsewhere = run("TestHttpGet", json!({ "url": format!("{}/healthz", server.url) }));
+    assert!(!elsewhere.contains("200"), "another port is another host: {elsewhere}");
     assert!(!server.output().contains("hush"), "a secret is in the log");
 }

@@ -5,8 +5,10 @@
 mod api;
 mod crash;
 mod deploy;
+mod docs;
 mod hostile;
 mod orders;
+mod rules;
 mod scale;
 mod service;
 mod support;

@@ -70,13 +70,9 @@ fn durable_timers_and_retries_survive_a_kill() {
 
 #[test]
 fn another_address_than_loopback_wants_keys_and_a_key_opens_only_what_it_may() {
-    let site = Site::new(&["guest_activities", "guest_orchestrator"]);
-    let open = || {
-        let mut command = site.command();
-        command.args(["--listen", "0.0.0.0:0"]);
-        command
-    };
-    let refused = open().output().unwrap();
+    let mut site = Site::new(&["guest_activities", "guest_orchestrator"]);
+    site.listen = "0.0.0.0:0";
+    let refused = site.command().output().unwrap();
     assert!(!refused.status.success());
     assert!(text(&refused.stderr).contains("key create"), "{}", text(&refused.stderr));
 
@@ -94,6 +90,7 @@ fn another_address_than_loopback_wants_keys_and_a_key_opens_only_what_it_may() {
     let stored = std::fs::read_to_string(site.path("data/keys.json")).unwrap();
     assert!(!stored.contains(&manage) && !stored.contains(&only_use), "keys are kept hashed");
 
+    site.listen = "127.0.0.1:0";
     let server = site.serve();
     let client = server.client();
     let send = |method: &str, path: &str, key: Option<&str>| {

@@ -63,6 +63,8 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
 /// The folders of one test: data, functions, shop, manifest.
 pub struct Site {
     dir: tempfile::TempDir,
+    /// Where `serve` listens.
+    pub listen: &'static str,
     /// More arguments for `serve`.
     pub arguments: Vec<String>,
 }
@@ -74,7 +76,7 @@ impl Site {
         for folder in ["data", "functions", "shop", "files"] {
             std::fs::create_dir(dir.path().join(folder)).expect("a folder");
         }
-        let site = Site { dir, arguments: Vec::new() };
+        let site = Site { dir, listen: "127.0.0.1:0", arguments: Vec::new() };
         site.compiled();
         for component in components {
             site.copy_component(component, component);
@@ -143,7 +145,7 @@ dirs = [{{ host = "files", guest = "/files", access = "write" }}]
             .arg(self.path("functions"))
             .arg("--config")
             .arg(self.path("sagahost.toml"))
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", self.listen])
             .args(&self.arguments);
         command
     }

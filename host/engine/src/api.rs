@@ -8,8 +8,8 @@ use sagahost_core::{
     Command, Json, Millis, Record, RuntimeStatus, Started, check_instance_id, decode_chunk,
 };
 use sagahost_store::{
-    InstanceKey, InstanceRow, ListQuery, MAX_PURGE, NewInstance, Page, Store, StoreError, Write,
-    WriteError, Written,
+    InstanceKey, InstanceRow, ListQuery, MAX_PURGE, NewInstance, Page, Store, StoreError, Summary,
+    Write, WriteError, Written,
 };
 use sagahost_wasm::{ActivityCall, ActivityReport, Function, FunctionKind, Runtime};
 use tokio::sync::{broadcast, oneshot};
@@ -107,19 +107,9 @@ impl Engine {
         let id = request.id.take().unwrap_or_else(new_id);
         request.id = Some(id.clone());
         let ended = self.inner.waiters.wait(&id);
-        let started = match self.begin(request) {
-            Ok((_, started)) => started.await.unwrap_or(Err(StartError::ShuttingDown)),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = started {
-            drop(ended);
-            self.inner.waiters.forget(&id);
-            return Err(error);
-        }
+        let (_, started) = self.begin(request)?;
+        started.await.unwrap_or(Err(StartError::ShuttingDown))?;
         let ended = tokio::time::timeout(longest, ended).await;
-        if ended.is_err() {
-            self.inner.waiters.forget(&id);
-        }
         Ok((id, ended.ok().and_then(Result::ok)))
     }
 
@@ -129,13 +119,7 @@ impl Engine {
         request: StartRequest,
     ) -> Result<(String, oneshot::Receiver<Result<(), StartError>>), StartError> {
         self.open(StartError::ShuttingDown)?;
-        let StartRequest {
-            name,
-            id,
-            input,
-            version,
-            trace_parent,
-        } = request;
+        let StartRequest { name, id, input, version, trace_parent } = request;
         let function = match self.inner.runtime.function(&name) {
             Some(function) if function.kind == FunctionKind::Orchestrator => function,
             _ => {
@@ -147,10 +131,7 @@ impl Engine {
         check_instance_id(&id)?;
         function
             .check_input(&input)
-            .map_err(|problem| StartError::BadInput {
-                name: name.clone(),
-                problem,
-            })?;
+            .map_err(|problem| StartError::BadInput { name: name.clone(), problem })?;
         let new = NewInstance {
             id: id.clone(),
             name: name.clone(),
@@ -166,21 +147,13 @@ impl Engine {
             trace_parent,
         };
         let (ack, outcome) = oneshot::channel();
-        let message = Message::Start {
-            new: Box::new(new),
-            started: Box::new(started),
-            ack,
-        };
+        let message = Message::Start { new: Box::new(new), started: Box::new(started), ack };
         self.inner.deliver(&id, message);
         Ok((id, outcome))
     }
 
     fn open<E>(&self, closed: E) -> Result<(), E> {
-        if self.inner.stopping.load(Ordering::SeqCst) {
-            Err(closed)
-        } else {
-            Ok(())
-        }
+        if self.inner.stopping.load(Ordering::SeqCst) { Err(closed) } else { Ok(()) }
     }
 
     fn names(&self, kind: FunctionKind) -> Vec<String> {
@@ -207,14 +180,7 @@ impl Engine {
     /// # Errors
     /// When there is no such instance, it has ended, or the store failed.
     pub async fn raise_event(&self, id: &str, name: &str, input: Json) -> Result<(), CommandError> {
-        self.ask(
-            id,
-            Command::RaiseEvent {
-                name: name.to_owned(),
-                input,
-            },
-        )
-        .await
+        self.ask(id, Command::RaiseEvent { name: name.to_owned(), input }).await
     }
 
     /// Ends an orchestration where it is. Activities that run are left to
@@ -223,13 +189,7 @@ impl Engine {
     /// # Errors
     /// When there is no such instance, it has ended, or the store failed.
     pub async fn terminate(&self, id: &str, reason: &str) -> Result<(), CommandError> {
-        self.ask(
-            id,
-            Command::Terminate {
-                reason: reason.to_owned(),
-            },
-        )
-        .await
+        self.ask(id, Command::Terminate { reason: reason.to_owned() }).await
     }
 
     /// Waits for an instance's end, at most so long. `None` where it has not
@@ -241,29 +201,14 @@ impl Engine {
         // Registered before the look, so that an end right after it is not
         // missed.
         let ended = self.inner.waiters.wait(id);
-        let row = match self.status(id).await {
-            Ok(Some(row)) => row,
-            other => {
-                drop(ended);
-                self.inner.waiters.forget(id);
-                other?;
-                return Err(CommandError::NotFound { id: id.to_owned() });
-            }
+        let Some(row) = self.status(id).await? else {
+            return Err(CommandError::NotFound { id: id.to_owned() });
         };
-        let found = if row.summary.status.is_terminal() {
-            drop(ended);
-            Some(Ended {
-                status: row.summary.status,
-                output: row.summary.output,
-            })
-        } else {
-            tokio::time::timeout(longest, ended)
-                .await
-                .ok()
-                .and_then(Result::ok)
-        };
-        self.inner.waiters.forget(id);
-        Ok(found)
+        if row.summary.status.is_terminal() {
+            let Summary { status, output, .. } = row.summary;
+            return Ok(Some(Ended { status, output }));
+        }
+        Ok(tokio::time::timeout(longest, ended).await.ok().and_then(Result::ok))
     }
 
     /// An instance's row.
@@ -284,24 +229,24 @@ impl Engine {
         id: &str,
     ) -> Result<Option<(InstanceRow, Vec<Record>)>, CommandError> {
         let id = id.to_owned();
-        let found = self
-            .read(move |store| {
-                let Some(row) = store.find(&id)? else {
-                    return Ok(None);
-                };
-                let chunks = store.journal(row.key, 0)?;
-                Ok(Some((row, chunks)))
-            })
-            .await?;
-        let Some((row, chunks)) = found else {
-            return Ok(None);
-        };
-        let mut records = Vec::new();
-        for (number, chunk) in chunks.iter().enumerate() {
-            let decoded = decode_chunk(number, chunk);
-            records.extend(decoded.map_err(|error| CommandError::Store(error.to_string()))?);
+        let found = self.read(move |store| {
+            let Some(row) = store.find(&id)? else { return Ok(None) };
+            let chunks = store.journal(row.key, 0)?;
+            // Decoded here, on a thread that may block: it may be long.
+            let mut records = Vec::new();
+            for (number, chunk) in chunks.iter().enumerate() {
+                match decode_chunk(number, chunk) {
+                    Ok(decoded) => records.extend(decoded),
+                    Err(error) => return Ok(Some(Err(error))),
+                }
+            }
+            Ok(Some(Ok((row, records))))
+        });
+        match found.await? {
+            None => Ok(None),
+            Some(Ok(found)) => Ok(Some(found)),
+            Some(Err(damaged)) => Err(CommandError::Store(damaged.to_string())),
         }
-        Ok(Some((row, records)))
     }
 
     /// Instances, a page at a time.
@@ -392,18 +337,12 @@ impl Engine {
             Some(function) if function.kind == FunctionKind::Activity => function,
             _ => {
                 let known = self.names(FunctionKind::Activity);
-                return Err(InvokeError::UnknownActivity {
-                    name: name.to_owned(),
-                    known,
-                });
+                return Err(InvokeError::UnknownActivity { name: name.to_owned(), known });
             }
         };
         function
             .check_input(&input)
-            .map_err(|problem| InvokeError::BadInput {
-                name: name.to_owned(),
-                problem,
-            })?;
+            .map_err(|problem| InvokeError::BadInput { name: name.to_owned(), problem })?;
         let policy = self.inner.runtime.call_policy(name, Default::default());
         let id = new_id();
         let call = ActivityCall {
@@ -428,7 +367,7 @@ impl Engine {
 
     /// Counters and sizes.
     pub fn stats(&self) -> Stats {
-        self.inner.counters.stats(self.inner.residents.count())
+        self.inner.counters.stats(self.inner.residents.count() as u64)
     }
 
     /// Whether the host can take work.
@@ -437,12 +376,8 @@ impl Engine {
     /// Why it cannot.
     pub fn ready(&self) -> Result<(), String> {
         self.open("the host is shutting down".to_owned())?;
-        self.inner
-            .store
-            .check_writable()
-            .map_err(|error| error.to_string())
+        self.inner.store.check_writable().map_err(|error| error.to_string())
     }
-
 }
 
 /// An id as the host makes them: 32 hex digits. They grow with time, so that

@@ -22,22 +22,12 @@ pub(crate) type Ack<E> = oneshot::Sender<Result<(), E>>;
 /// What arrives for an instance.
 pub(crate) enum Message {
     /// It begins.
-    Start {
-        new: Box<NewInstance>,
-        started: Box<Started>,
-        ack: Ack<StartError>,
-    },
+    Start { new: Box<NewInstance>, started: Box<Started>, ack: Ack<StartError> },
     /// A client wants something, and waits until it is durable.
-    Asked {
-        command: Command,
-        ack: Ack<CommandError>,
-    },
+    Asked { command: Command, ack: Ack<CommandError> },
     /// An attempt of this execution ended. (Of an earlier execution under the
     /// same id, it means nothing.)
-    Attempt {
-        execution: Arc<str>,
-        command: Command,
-    },
+    Attempt { execution: Arc<str>, command: Command },
     /// A timer fires or a retry begins, or the instance is to be looked at
     /// after a start of the host.
     Wake,
@@ -93,10 +83,7 @@ pub(crate) struct Cell {
 
 impl Cell {
     fn new(id: Arc<str>) -> Arc<Self> {
-        Arc::new(Cell {
-            id,
-            state: Mutex::default(),
-        })
+        Arc::new(Cell { id, state: Mutex::default() })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -126,9 +113,7 @@ impl Default for Cells {
 impl Cells {
     fn shard(&self, id: &str) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Cell>>> {
         let shard = self.hasher.hash_one(id) as usize % SHARDS;
-        self.shards[shard]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a message into the instance's inbox. Returns the cell if nobody

@@ -9,10 +9,10 @@ use sagahost_store::{Summary, Write, WriteError, Written};
 use sagahost_wasm::ActivityCall;
 
 use crate::api::{Committed, Ended};
-use crate::lifecycle::Inner;
 use crate::cell::{Ack, Body, Cell, Message};
 use crate::error::CommandError;
 use crate::guest;
+use crate::lifecycle::Inner;
 use crate::turn::After;
 use crate::writer::WriteFailure;
 
@@ -35,12 +35,7 @@ impl Inner {
         mut body: Box<Body>,
         asked: Asked,
     ) -> After {
-        let Asked {
-            acks,
-            finished,
-            again,
-            flush,
-        } = asked;
+        let Asked { acks, finished, again, flush } = asked;
         let (turn, hold) = {
             let mut guest = guest::lock(&body.guest);
             let turn = guest.orchestration.end_turn();
@@ -85,11 +80,7 @@ impl Inner {
                         let _ = ack.send(Err(CommandError::Store(failure.to_string())));
                     });
                     tracing::error!(instance = %cell.id, error = %failure, "a turn was not stored; it is made again");
-                    if body.key.is_none() {
-                        After::Drop
-                    } else {
-                        After::Again(again)
-                    }
+                    if body.key.is_none() { After::Drop } else { After::Again(again) }
                 }
             };
         }
@@ -122,9 +113,7 @@ impl Inner {
         for task in finished {
             state.attempts.remove(task);
         }
-        state
-            .attempts
-            .extend(begun.iter().map(|attempt| attempt.task));
+        state.attempts.extend(begun.iter().map(|attempt| attempt.task));
     }
 
     async fn store(&self, body: &mut Body, ended: bool) -> Result<(), WriteFailure> {
@@ -146,17 +135,8 @@ impl Inner {
         };
         let events = summary.events;
         let write = match (body.key, body.new.take()) {
-            (Some(key), _) => Write::Append {
-                key,
-                expect_chunks: body.chunks,
-                chunk,
-                summary,
-            },
-            (None, Some(new)) => Write::Create {
-                new: *new,
-                chunk,
-                summary,
-            },
+            (Some(key), _) => Write::Append { key, expect_chunks: body.chunks, chunk, summary },
+            (None, Some(new)) => Write::Create { new: *new, chunk, summary },
             (None, None) => return Err(WriteFailure::Store("the instance was not created".into())),
         };
         if let Written::Created(key) = self.writer.write(write).await? {
@@ -167,18 +147,9 @@ impl Inner {
         if self.committed.receiver_count() > 0 {
             let (id, name) = {
                 let guest = guest::lock(&body.guest);
-                (
-                    guest.id().to_owned(),
-                    guest.orchestration.instance().started().name.clone(),
-                )
+                (guest.id().to_owned(), guest.orchestration.instance().started().name.clone())
             };
-            let committed = Committed {
-                id,
-                name,
-                first: body.stored,
-                records,
-                ended,
-            };
+            let committed = Committed { id, name, first: body.stored, records, ended };
             // Nobody listening any more is fine.
             let _ = self.committed.send(Arc::new(committed));
         }
@@ -212,18 +183,9 @@ impl Inner {
         let (idempotency_key, trace_parent) = {
             let guest = guest::lock(&body.guest);
             let instance = guest.orchestration.instance();
-            (
-                instance.idempotency_key(attempt.task),
-                instance.started().trace_parent.clone(),
-            )
+            (instance.idempotency_key(attempt.task), instance.started().trace_parent.clone())
         };
-        let Attempt {
-            task,
-            attempt,
-            function,
-            input,
-            timeout_ms,
-        } = attempt;
+        let Attempt { task, attempt, function, input, timeout_ms } = attempt;
         let call = ActivityCall {
             function,
             input,
@@ -252,7 +214,6 @@ impl Inner {
             inner.quiet.notify_waiters();
         });
     }
-
 }
 
 /// Whether an event may be held back while others of its instance are on
@@ -266,4 +227,3 @@ fn can_wait(event: &Event) -> bool {
             | Event::Logged { .. }
     )
 }
-

@@ -20,11 +20,12 @@ pub struct EngineConfig {
 }
 
 impl EngineConfig {
-    /// What one waiting orchestrator takes, by the reckoning of the budget:
-    /// its stack and its touched memory. Measured for small Rust guests.
+    /// What one waiting orchestrator is taken to need until enough are in
+    /// memory to measure it: its stack and its touched memory, for a small
+    /// guest in Rust.
     pub const ORCHESTRATOR_BYTES: u64 = 64 * 1024;
 
-    /// How many orchestrators may stay in memory.
+    /// How many orchestrators may stay in memory, before that is measured.
     pub fn residents(&self) -> usize {
         let fit = (self.memory_budget / Self::ORCHESTRATOR_BYTES).max(1);
         usize::try_from(fit.min(u64::from(self.max_orchestrators.max(1)))).unwrap_or(usize::MAX)

@@ -40,11 +40,7 @@ impl Engine {
     /// When it cannot be read or is refused; then what was there before is
     /// still there.
     pub async fn deploy_file(&self, path: &Path) -> Result<Option<Deployment>, DeployError> {
-        let name = path
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .unwrap_or_default()
-            .to_owned();
+        let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
         if !is_file_name(&name) {
             return Err(DeployError::BadName(name));
         }
@@ -54,8 +50,7 @@ impl Engine {
             blocking(move || std::fs::read(&path).map_err(file_error("read", &path))).await?;
         let candidate = runtime.check(&name, bytes.into()).await?;
         let digest = &candidate.deployment().digest;
-        let same =
-            |there: &Deployment| there.component == name && there.digest == *digest;
+        let same = |there: &Deployment| there.component == name && there.digest == *digest;
         if runtime.deployments().iter().any(same) {
             return Ok(None);
         }
@@ -83,10 +78,7 @@ impl Engine {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(file_error("list", dir))? {
             let path = entry.map_err(file_error("list", dir))?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "wasm")
-            {
+            if path.extension().is_some_and(|extension| extension == "wasm") {
                 files.push(path);
             }
         }
@@ -104,11 +96,7 @@ fn file_error<'a>(
     doing: &'static str,
     path: &'a Path,
 ) -> impl FnOnce(std::io::Error) -> DeployError + 'a {
-    move |source| DeployError::File {
-        doing,
-        path: path.display().to_string(),
-        source,
-    }
+    move |source| DeployError::File { doing, path: path.display().to_string(), source }
 }
 
 async fn blocking<T: Send + 'static>(

@@ -4,8 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sagahost_core::{
-    CallOptions, CallPolicy, Json, LogLevel, Millis, Mismatch, Orchestration, Request,
-    TaskId,
+    CallOptions, CallPolicy, Json, LogLevel, Millis, Mismatch, Orchestration, Request, TaskId,
 };
 use sagahost_wasm::{Completion, OrchestrationHost, Runtime, Stop};
 
@@ -28,12 +27,7 @@ pub(crate) fn lock(guest: &SharedGuest) -> MutexGuard<'_, Guest> {
 
 impl Guest {
     pub(crate) fn new(id: Arc<str>, runtime: Runtime, orchestration: Orchestration) -> SharedGuest {
-        Arc::new(Mutex::new(Guest {
-            id,
-            runtime,
-            orchestration,
-            mismatch: None,
-        }))
+        Arc::new(Mutex::new(Guest { id, runtime, orchestration, mismatch: None }))
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -67,11 +61,7 @@ impl OrchestrationHost for Guest {
         } else {
             self.runtime.call_policy(&function, options)
         };
-        self.request(Request::Activity {
-            function,
-            input,
-            policy,
-        })
+        self.request(Request::Activity { function, input, policy })
     }
 
     fn start_timer(&mut self, fire_at: Millis) -> Result<TaskId, Stop> {
@@ -89,7 +79,8 @@ impl OrchestrationHost for Guest {
     fn next(&mut self, tasks: &[TaskId]) -> Result<Option<Completion>, Stop> {
         let outcome = self.orchestration.next(tasks);
         let completion = self.check(outcome)?;
-        Ok(completion.map(|sagahost_core::Completion { task, outcome }| Completion { task, outcome }))
+        Ok(completion
+            .map(|sagahost_core::Completion { task, outcome }| Completion { task, outcome }))
     }
 
     fn now_ms(&self) -> Millis {

@@ -29,6 +29,7 @@ mod writer;
 pub use api::{Committed, Ended, Engine, PurgeFilter, StartRequest};
 pub use config::EngineConfig;
 pub use error::{CommandError, DeployError, EngineError, InvokeError, StartError};
+pub use sagahost_store::{InstanceKey, InstanceRow, ListQuery, Page};
 pub use stats::Stats;
 pub use verify::{ReplayError, Replayed};
 

@@ -61,7 +61,7 @@ impl Engine {
             writer,
             runtime,
             cells: Cells::default(),
-            residents: Residents::new(config.residents()),
+            residents: Residents::new(&config),
             timers: Timers::default(),
             held: HeldBack::default(),
             waiters: Waiters::default(),
@@ -78,21 +78,11 @@ impl Engine {
         }
         tokio::spawn({
             let inner = inner.clone();
-            async move {
-                inner
-                    .timers
-                    .run(|id| inner.deliver(&id, Message::Wake))
-                    .await
-            }
+            async move { inner.timers.run(|id| inner.deliver(&id, Message::Wake)).await }
         });
         tokio::spawn({
             let inner = inner.clone();
-            async move {
-                inner
-                    .held
-                    .run(inner.config.hold, |cell| inner.flush(cell))
-                    .await
-            }
+            async move { inner.held.run(inner.config.hold, |cell| inner.flush(cell)).await }
         });
         tokio::spawn({
             let inner = inner.clone();

@@ -3,10 +3,10 @@
 use sagahost_core::{Command, Orchestration};
 use sagahost_store::InstanceRow;
 
-use crate::lifecycle::Inner;
 use crate::cell::{Body, Cell};
 use crate::error::CommandError;
 use crate::guest::Guest;
+use crate::lifecycle::Inner;
 
 /// Why an instance is not in memory now.
 pub(crate) enum NotLoaded {
@@ -21,10 +21,7 @@ impl NotLoaded {
         let id = id.to_owned();
         match self {
             NotLoaded::NotFound => CommandError::NotFound { id },
-            NotLoaded::Ended(status) => CommandError::Terminal {
-                id,
-                status: *status,
-            },
+            NotLoaded::Ended(status) => CommandError::Terminal { id, status: *status },
             NotLoaded::Damaged(error) | NotLoaded::Unavailable(error) => {
                 CommandError::Store(error.clone())
             }

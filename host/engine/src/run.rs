@@ -3,9 +3,9 @@
 use sagahost_core::{BlockedReason, Failure, FailureKind, Mismatch, Started};
 use sagahost_wasm::{FiberEnd, WasmError};
 
-use crate::lifecycle::Inner;
 use crate::cell::{Body, Resident};
 use crate::guest::{self, Guest, SharedGuest};
+use crate::lifecycle::Inner;
 
 impl Inner {
     /// Runs the code as far as it goes.
@@ -20,10 +20,8 @@ impl Inner {
                 if !orchestration.wants_to_run() && !retry {
                     return;
                 }
-                let start = body
-                    .resident
-                    .is_none()
-                    .then(|| orchestration.instance().started().clone());
+                let start =
+                    body.resident.is_none().then(|| orchestration.instance().started().clone());
                 (start, orchestration.is_replaying())
             };
             if let Some(start) = start {
@@ -66,19 +64,8 @@ impl Inner {
             drop(guest);
             match outcome {
                 Ok(()) => body.resident = None,
-                Err(Mismatch {
-                    position,
-                    journal,
-                    code,
-                }) => {
-                    self.block(
-                        body,
-                        BlockedReason::Mismatch {
-                            position,
-                            journal,
-                            code,
-                        },
-                    );
+                Err(Mismatch { position, journal, code }) => {
+                    self.block(body, BlockedReason::Mismatch { position, journal, code });
                 }
             }
             return;
@@ -105,7 +92,6 @@ impl Inner {
         guest.orchestration.block(reason);
         guest.orchestration.rewind();
     }
-
 }
 
 /// The code trapped. While it only repeats what it did before, that is not

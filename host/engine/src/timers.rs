@@ -14,9 +14,12 @@ use tokio::sync::Notify;
 /// Sleep no longer than this, so that a clock that was set is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
+/// The earliest first.
+type Heap = BinaryHeap<Reverse<(Millis, Arc<str>)>>;
+
 #[derive(Default)]
 pub(crate) struct Timers {
-    heap: Mutex<BinaryHeap<Reverse<(Millis, Arc<str>)>>>,
+    heap: Mutex<Heap>,
     earlier: Notify,
 }
 

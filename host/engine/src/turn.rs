@@ -85,11 +85,7 @@ fn settle(inner: &Inner, cell: &Arc<Cell>, state: &mut State) {
     if !stays {
         state.body = None;
         inner.cells.remove(cell, state);
-    } else if state
-        .body
-        .as_ref()
-        .is_some_and(|body| body.resident.is_some())
-    {
+    } else if state.body.as_ref().is_some_and(|body| body.resident.is_some()) {
         inner.residents.park(cell.clone(), state.stamp);
     }
 }
@@ -113,11 +109,7 @@ impl Inner {
             }
             return;
         }
-        if state
-            .body
-            .as_ref()
-            .is_some_and(|body| !body.held.is_empty())
-        {
+        if state.body.as_ref().is_some_and(|body| !body.held.is_empty()) {
             state.inbox.push(Message::Flush);
             state.working = true;
             drop(state);
@@ -147,10 +139,7 @@ impl Inner {
         let mut body = match body {
             Some(body) => body,
             // What was held back has been stored, or lost with its body.
-            None if batch
-                .iter()
-                .all(|message| matches!(message, Message::Flush)) =>
-            {
+            None if batch.iter().all(|message| matches!(message, Message::Flush)) => {
                 return After::Drop;
             }
             None => match self.load(cell).await {
@@ -192,10 +181,7 @@ impl Inner {
                         if let Command::AttemptEnded { task, .. } = &command {
                             finished.push(*task);
                         }
-                        again.push(Message::Attempt {
-                            execution,
-                            command: command.clone(),
-                        });
+                        again.push(Message::Attempt { execution, command: command.clone() });
                         // Only what somebody asked for is ever rejected.
                         let _ = orchestration.handle(command);
                     }
@@ -209,17 +195,7 @@ impl Inner {
             }
         }
         self.run(&mut body).await;
-        self.commit(
-            cell,
-            body,
-            Asked {
-                acks,
-                finished,
-                again,
-                flush,
-            },
-        )
-        .await
+        self.commit(cell, body, Asked { acks, finished, again, flush }).await
     }
 
     async fn first_turn(
@@ -231,9 +207,7 @@ impl Inner {
         ack: Ack<StartError>,
     ) -> After {
         if let Some(body) = body {
-            let _ = ack.send(Err(StartError::Exists {
-                id: cell.id.to_string(),
-            }));
+            let _ = ack.send(Err(StartError::Exists { id: cell.id.to_string() }));
             return After::Keep(body);
         }
         let execution: Arc<str> = started.execution.as_str().into();
@@ -251,16 +225,7 @@ impl Inner {
         });
         self.run(&mut body).await;
         let (asked, outcome) = tokio::sync::oneshot::channel();
-        let after = self
-            .commit(
-                cell,
-                body,
-                Asked {
-                    acks: vec![asked],
-                    ..Asked::default()
-                },
-            )
-            .await;
+        let after = self.commit(cell, body, Asked { acks: vec![asked], ..Asked::default() }).await;
         let started = match outcome.await {
             Ok(Ok(())) => {
                 self.counters.started.add(1);
@@ -275,10 +240,7 @@ impl Inner {
     }
 
     fn store_failed(&self, batch: Vec<Message>, error: &str) -> After {
-        tracing::error!(
-            error,
-            "an instance could not be read from the store; it is tried again"
-        );
+        tracing::error!(error, "an instance could not be read from the store; it is tried again");
         let mut again = Vec::new();
         for message in batch {
             match message {
@@ -293,6 +255,4 @@ impl Inner {
         }
         After::Again(again)
     }
-
 }
-

@@ -71,17 +71,11 @@ impl Engine {
             FiberEnd::Stopped(message) => match guest.mismatch.take() {
                 Some(mismatch) => return Err(mismatch.into()),
                 None => {
-                    return Err(ReplayError::Trapped(Failure::host(
-                        FailureKind::Trap,
-                        message,
-                    )));
+                    return Err(ReplayError::Trapped(Failure::host(FailureKind::Trap, message)));
                 }
             },
         };
-        Ok(Replayed {
-            events: row.summary.events,
-            ended,
-        })
+        Ok(Replayed { events: row.summary.events, ended })
     }
 }
 

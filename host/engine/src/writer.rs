@@ -54,9 +54,7 @@ impl Writer {
     pub(crate) async fn write(&self, write: Write) -> Result<Written, WriteFailure> {
         let gone = || WriteFailure::Store("the writer thread has ended".into());
         let (done, outcome) = oneshot::channel();
-        self.queue
-            .send(Queued { write, done })
-            .map_err(|_| gone())?;
+        self.queue.send(Queued { write, done }).map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?
     }
 }

@@ -52,7 +52,8 @@ impl Store for Failing {
         owner: Owner,
         batch: &[Write],
     ) -> Result<Vec<Result<Written, WriteError>>, StoreError> {
-        let left = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        let left =
+            self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         match left {
             Ok(_) => Err(StoreError::Full { path: "disk".into(), reason: "no space left".into() }),
             Err(_) => self.store.commit(owner, batch),

@@ -112,6 +112,7 @@ mod tests {
             ("GET", base("instances"), Key(Use)),
             ("GET", base("instances/a"), Key(Use)),
             ("GET", "/api/instances/a/events".to_owned(), Key(Use)),
+            ("GET", "/api/instances/a/replay".to_owned(), Key(Use)),
             ("POST", base("instances/a/raiseEvent/E"), Key(Use)),
             ("DELETE", base("instances/a"), Key(Manage)),
             ("DELETE", base("instances"), Key(Manage)),

@@ -3,7 +3,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sagahost_engine::{CommandError, StartError};
+use sagahost_engine::{CommandError, ReplayError, StartError};
 use serde::Serialize;
 
 /// An answer that is not the one that was hoped for. Nothing in it tells of
@@ -112,6 +112,19 @@ impl From<CommandError> for ApiError {
             }
             CommandError::Store(_) => Self::unavailable("StoreFailed", message),
             CommandError::ShuttingDown => Self::unavailable("ShuttingDown", message),
+        }
+    }
+}
+
+impl From<ReplayError> for ApiError {
+    fn from(error: ReplayError) -> Self {
+        let message = sentence(&error);
+        match error {
+            ReplayError::Instance(error) => error.into(),
+            ReplayError::Unavailable(_) => Self::unavailable("ComponentUnavailable", message),
+            ReplayError::Mismatch(_) | ReplayError::Trapped(_) => {
+                Self::new(StatusCode::CONFLICT, "JournalMismatch", message)
+            }
         }
     }
 }

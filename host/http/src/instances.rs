@@ -252,6 +252,16 @@ pub(crate) async fn terminate(
     Ok(empty(StatusCode::ACCEPTED))
 }
 
+/// Runs the orchestrator's code again over its journal, changing nothing. 200
+/// where it asks for the same steps, 409 with both sides where it does not.
+pub(crate) async fn replay(
+    State(app): State<Shared>,
+    Params(id): Params<String>,
+) -> Result<Response, ApiError> {
+    let replayed = app.engine.replay(&id).await?;
+    Ok(json(StatusCode::OK, &replayed))
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Purged {

@@ -17,6 +17,7 @@ pub(crate) fn router(app: Shared) -> Router {
         .route("/api/orchestrators/{name}", post(start::start))
         .route("/api/orchestrators/{name}/{id}", post(start::start_with_id))
         .route("/api/instances/{id}/events", get(events::follow))
+        .route("/api/instances/{id}/replay", get(instances::replay))
         .route(&managed("orchestrators/{name}"), post(start::start))
         .route(&managed("orchestrators/{name}/{id}"), post(start::start_with_id))
         .route(&managed("instances"), get(instances::list).delete(instances::purge_where))
