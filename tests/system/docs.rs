@@ -9,7 +9,8 @@
 //! - `console` blocks are a session: what follows `$ ` is run (and goes on after
 //!   `> `), and what is below must be what it prints. `…` stands for anything;
 //!   ids, times, durations and sizes may be others. A command must succeed, but
-//!   where the next one is `echo $?`. One without output may print anything.
+//!   where the next one is `echo $?`. What cargo and rustup print may be left
+//!   out.
 //! - `sh` blocks are run line by line;
 //! - an `ini` block is a systemd unit, whose `ExecStart` must serve.
 //!
@@ -99,7 +100,11 @@ fn every_page_is_followed() {
 fn every_command_and_argument_is_in_the_guide() {
     let page = read("docs/cli.md");
     let help = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_sagahost")).args(arguments).arg("--help").output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_sagahost"))
+            .args(arguments)
+            .arg("--help")
+            .output()
+            .unwrap();
         text(&output.stdout)
     };
     let all = help(&[]);
@@ -113,7 +118,10 @@ fn every_command_and_argument_is_in_the_guide() {
         .collect();
     assert!(commands.len() >= 15, "{all}");
     for command in commands {
-        assert!(page.contains(&format!("## sagahost {command}\n")), "docs/cli.md has no section on {command}");
+        assert!(
+            page.contains(&format!("## sagahost {command}\n")),
+            "docs/cli.md has no section on {command}"
+        );
         let help = help(&[command]);
         let flags = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
         for flag in flags.flat_map(str::split_whitespace).filter(|word| word.starts_with("--")) {
@@ -134,7 +142,10 @@ fn every_key_of_the_manifest_is_in_the_guide() {
         ("surely-unknown = 1", 3),
         ("[host]\nsurely-unknown = 1", 9),
         ("[[functions]]\nnames = [\"A\"]\nsurely-unknown = 1", 12),
-        ("[[functions]]\nnames = [\"A\"]\ndirs = [{ host = \"a\", guest = \"/a\", surely-unknown = 1 }]", 3),
+        (
+            "[[functions]]\nnames = [\"A\"]\ndirs = [{ host = \"a\", guest = \"/a\", surely-unknown = 1 }]",
+            3,
+        ),
         ("[[functions]]\nnames = [\"A\"]\nretry = { surely-unknown = 1 }", 7),
         ("[dev]\nsurely-unknown = 1", 5),
     ] {
@@ -147,7 +158,10 @@ fn every_key_of_the_manifest_is_in_the_guide() {
         let keys: Vec<&str> = keys.split('`').skip(1).step_by(2).collect();
         assert!(keys.len() >= least, "{said}");
         for key in keys {
-            assert!(page.contains(&format!("`{key}`")) || page.contains(&format!("[{key}]`")), "docs/manifest.md does not mention {key}");
+            assert!(
+                page.contains(&format!("`{key}`")) || page.contains(&format!("[{key}]`")),
+                "docs/manifest.md does not mention {key}"
+            );
         }
     }
 }
@@ -159,7 +173,11 @@ fn every_route_is_in_the_guide() {
     let mut routes = 0;
     for route in source.split(".route(").skip(1) {
         let path = route.split('"').nth(1).unwrap();
-        let path = if route.starts_with("&managed") { format!("{{base}}/{path}") } else { path.to_owned() };
+        let path = if route.starts_with("&managed") {
+            format!("{{base}}/{path}")
+        } else {
+            path.to_owned()
+        };
         assert!(page.contains(&format!("{path}`")), "docs/http.md does not mention {path}");
         routes += 1;
     }
@@ -186,7 +204,11 @@ fn blocks(page: &str) -> Vec<Block> {
             Some(_) if open => open = false,
             Some(language) => {
                 open = true;
-                blocks.push(Block { language: language.to_owned(), line: number + 1, text: String::new() });
+                blocks.push(Block {
+                    language: language.to_owned(),
+                    line: number + 1,
+                    text: String::new(),
+                });
             }
             None if open => {
                 let block = blocks.last_mut().expect("one is open");
@@ -209,7 +231,8 @@ fn follow(name: &str) -> Vec<String> {
     let serves = page.lines().any(|line| line.starts_with("$ sagahost serve"));
     let mut session = Session::new(name, port);
     let of = |language: &'static str| blocks.iter().filter(move |block| block.language == language);
-    session.write("src/lib.rs", &of("rust").map(|block| &*block.text).collect::<Vec<_>>().join("\n"));
+    session
+        .write("src/lib.rs", &of("rust").map(|block| &*block.text).collect::<Vec<_>>().join("\n"));
     if of("toml").any(|block| block.text.starts_with("# Cargo.toml\n")) {
         session.make_crate();
     }
@@ -220,7 +243,9 @@ fn follow(name: &str) -> Vec<String> {
     for block in &blocks {
         session.place = format!("{name}:{}", block.line);
         match block.language.as_str() {
-            "rust" => assert!(of("toml").next().is_some(), "{}: the page makes no crate", session.place),
+            "rust" => {
+                assert!(of("toml").next().is_some(), "{}: the page makes no crate", session.place)
+            }
             "toml" => session.file(block, serves),
             "console" => session.console(&block.text),
             "sh" => {

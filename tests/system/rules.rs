@@ -12,7 +12,15 @@ const LONGER: [(&str, &str); 0] = [];
 
 /// Where our files are.
 const FOLDERS: [&str; 9] = [
-    ".ci", "bench", "docs", "guest-activities", "guest-orchestrator", "guest-sdk", "host", "tests", "wit",
+    ".ci",
+    "bench",
+    "docs",
+    "guest-activities",
+    "guest-orchestrator",
+    "guest-sdk",
+    "host",
+    "tests",
+    "wit",
 ];
 
 /// All files of ours, with their paths in the repository.
@@ -68,8 +76,13 @@ fn files_are_short() {
         let lines = text.lines().count();
         let exception = LONGER.iter().find(|(path, _)| *path == name);
         match exception {
-            None => assert!(lines <= LONGEST, "{name} has {lines} lines: split it by subject, or give a reason here"),
-            Some((_, reason)) => assert!(lines > LONGEST, "{name} is short again, `{reason}` is needed no more"),
+            None => assert!(
+                lines <= LONGEST,
+                "{name} has {lines} lines: split it by subject, or give a reason here"
+            ),
+            Some((_, reason)) => {
+                assert!(lines > LONGEST, "{name} is short again, `{reason}` is needed no more")
+            }
         }
     }
 }
@@ -104,7 +117,10 @@ fn every_link_leads_somewhere_and_every_guide_is_linked() {
             assert!(target.exists(), "{name}: {link} leads nowhere");
             if !anchor.is_empty() {
                 let target = std::fs::read_to_string(&target).unwrap();
-                let found = target.lines().filter_map(|line| line.strip_prefix('#')).any(|line| anchor_of(line) == anchor);
+                let found = target
+                    .lines()
+                    .filter_map(|line| line.strip_prefix('#'))
+                    .any(|line| anchor_of(line) == anchor);
                 assert!(found, "{name}: {link} leads to no heading");
             }
         }
@@ -119,7 +135,10 @@ fn links(text: &str) -> Vec<&str> {
         inside ^= fence;
         !inside && !fence
     });
-    prose.flat_map(|line| line.split("](").skip(1)).filter_map(|rest| rest.split(')').next()).collect()
+    prose
+        .flat_map(|line| line.split("](").skip(1))
+        .filter_map(|rest| rest.split(')').next())
+        .collect()
 }
 
 /// What a heading is called in a link.

@@ -1,1 +1,7 @@
-fn main() {}
+//! `sagahost`: a serverless function host for sagas.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sagahost_cli::main()
+}

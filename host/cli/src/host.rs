@@ -1,0 +1,221 @@
+//! Puts a host together: store, engines, functions, engine, server. What
+//! `serve` and `dev` have in common.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use sagahost_engine::{Engine, EngineConfig};
+use sagahost_http::{HttpError, Keys, Server, ServerConfig};
+use sagahost_store::SqliteStore;
+use sagahost_wasm::{ByteSize, HumanDuration, Runtime, WasmConfig};
+use tokio::sync::watch;
+
+use crate::exit::{Exit, fail};
+use crate::folder::{Change, Folder};
+use crate::manifest::{Listen, Loaded};
+
+/// What `serve` and `dev` can both be told; it goes before the manifest.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct HostArgs {
+    /// Where to listen [default: the manifest's, else 127.0.0.1:7071]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<Listen>,
+    /// Where everything is kept [default: the manifest's]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The folder of components; every *.wasm in it is deployed, and is
+    /// picked up when it is added, replaced or removed [default: the
+    /// manifest's, else `functions` in the data directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) functions: Option<PathBuf>,
+    /// The manifest [default: ./sagahost.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How much memory waiting orchestrations may hold [default: the
+    /// manifest's, else 256MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory_budget: Option<ByteSize>,
+    /// How long what runs may take to end when the host is told to stop
+    /// [default: the manifest's, else 10s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) grace: Option<HumanDuration>,
+    /// What is logged: error, warn, info, debug, or as in RUST_LOG
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+}
+
+/// A host that is about to serve.
+pub(crate) struct Host {
+    pub(crate) engine: Engine,
+    pub(crate) server: Server,
+    pub(crate) folder: Folder,
+    /// What became of the files in the functions folder.
+    pub(crate) deployed: Vec<Change>,
+    pub(crate) grace: Duration,
+}
+
+/// Where a host keeps its things.
+pub(crate) struct Places {
+    pub(crate) data: PathBuf,
+    pub(crate) functions: PathBuf,
+}
+
+impl Host {
+    pub(crate) async fn open(args: &HostArgs, loaded: &Loaded, places: Places) -> Result<Host> {
+        let given = &loaded.manifest.host;
+        let Places { data, functions } = places;
+        for dir in [&data, &functions] {
+            std::fs::create_dir_all(dir)
+                .map_err(|error| fail(Exit::Failed, format!("cannot make the directory {}: {error}", dir.display())))?;
+        }
+        // The store first: it is what keeps two hosts off one directory.
+        let store = SqliteStore::open(&data)?;
+        let keys = Keys::load(&data)?;
+
+        let mut wasm = WasmConfig { cache_dir: data.join("components"), ..WasmConfig::default() };
+        wasm.max_activities = given.max_activities.unwrap_or(wasm.max_activities);
+        wasm.max_orchestrators = given.max_orchestrators.unwrap_or(wasm.max_orchestrators);
+        let runtime = Runtime::new(wasm)?;
+        runtime.set_rules(loaded.rules()?);
+
+        // Before the engine starts: it goes on with what the last host left,
+        // and must find the functions that calls for.
+        let mut folder = Folder::new(functions.clone(), runtime.clone());
+        let deployed = folder.sync().await;
+
+        let default = EngineConfig::default();
+        let budget = args.memory_budget.or(given.memory_budget).map_or(default.memory_budget, ByteSize::bytes);
+        let room = runtime.max_orchestrators();
+        let config = EngineConfig {
+            functions_dir: functions,
+            memory_budget: budget,
+            // Some room is left for what the engine does not count, such as
+            // checks of journals.
+            max_orchestrators: (room - room / 16).max(1),
+            ..default
+        };
+        let engine = Engine::start(Arc::new(store), runtime, config).await?;
+
+        let grace = args.grace.or(given.grace).map_or(Duration::from_secs(10), HumanDuration::get);
+        let mut server = ServerConfig { keys, grace, trust_forwarded: given.trust_forwarded, ..ServerConfig::default() };
+        if let Some(Listen(listen)) = args.listen.or(given.listen) {
+            server.listen = listen;
+        }
+        if let Some(most) = given.max_body {
+            server.max_body = usize::try_from(most.bytes()).unwrap_or(usize::MAX);
+        }
+        let server = match Server::bind(server, engine.clone()).await {
+            Ok(server) => server,
+            Err(error) => {
+                engine.shutdown(grace).await;
+                return Err(cannot_listen(error, &data));
+            }
+        };
+        Ok(Host { engine, server, folder, deployed, grace })
+    }
+
+    /// Where it can be reached from this machine.
+    pub(crate) fn url(&self) -> String {
+        let mut address = self.server.local_addr();
+        if address.ip().is_unspecified() {
+            address.set_ip(match address.is_ipv4() {
+                true => std::net::Ipv4Addr::LOCALHOST.into(),
+                false => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        format!("http://{address}")
+    }
+}
+
+fn cannot_listen(error: HttpError, data: &std::path::Path) -> anyhow::Error {
+    match &error {
+        HttpError::Bind { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => fail(
+            Exit::Failed,
+            format!("port {} of {} is taken by another program (maybe another sagahost); stop that one, or give another with --listen {}:PORT", address.port(), address.ip(), address.ip()),
+        ),
+        HttpError::KeysNeeded(address) => fail(
+            Exit::Usage,
+            format!("{address} can be reached from other machines, and this host has no API keys: make one with `sagahost key create --data {} --kind manage --name admin`, or listen on 127.0.0.1", data.display()),
+        ),
+        _ => error.into(),
+    }
+}
+
+/// Serves until a signal comes (or `stop`), then lets what runs end within
+/// the grace period. A second signal ends the program at once.
+pub(crate) async fn serve(server: Server, engine: &Engine, grace: Duration) -> Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let mut signals = Signals::new()?;
+    let stopping = {
+        let mut stopped = stopped.clone();
+        async move {
+            // An error means that nobody can tell us any more.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        }
+    };
+    let engine_down = async {
+        let mut stopped = stopped.clone();
+        let _ = stopped.wait_for(|stop| *stop).await;
+        engine.shutdown(grace).await
+    };
+    let signalled = async {
+        let name = signals.next().await;
+        tracing::info!(signal = name, grace = ?grace, "stopping: no new work is taken");
+        stop.send_replace(true);
+        let name = signals.next().await;
+        tracing::warn!(signal = name, "stopping at once; what ran begins again at the next start");
+        std::process::exit(130);
+    };
+    let down = async { tokio::join!(server.serve(stopping), engine_down).1 };
+    let all_ended = tokio::select! {
+        all_ended = down => all_ended,
+        () = signalled => false,
+    };
+    match all_ended {
+        true => tracing::info!("stopped; everything that ran has ended"),
+        false => tracing::info!("stopped; what still ran begins again at the next start"),
+    }
+    Ok(())
+}
+
+/// The signals that mean: end.
+pub(crate) struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    pub(crate) fn new() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The next one, by name.
+    pub(crate) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Signals {})
+    }
+
+    /// The next one, by name.
+    pub(crate) async fn next(&mut self) -> &'static str {
+        // Without Ctrl-C there is nothing to wait for.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        "Ctrl-C"
+    }
+}

@@ -1,0 +1,265 @@
+//! `sagahost.toml`: what the functions are granted, how the host is set up,
+//! and how `sagahost dev` builds.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use sagahost_core::Json;
+use sagahost_wasm::{ByteSize, FunctionRule, HumanDuration, Rules};
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+use crate::exit::{Exit, fail};
+use crate::template::Template;
+
+/// Where the manifest is looked for when nothing is said.
+pub(crate) const FILE: &str = "sagahost.toml";
+
+/// The data directory of `dev` when nothing is said.
+const DATA: &str = ".sagahost";
+
+/// A manifest. All its paths are relative to its own folder, wherever the
+/// program is started.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Manifest {
+    pub(crate) host: Host,
+    pub(crate) functions: Vec<Spanned<FunctionRule>>,
+    pub(crate) dev: Dev,
+}
+
+/// `[host]`: what can be said on the command line of `serve` and `dev`, too;
+/// the command line wins.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Host {
+    pub(crate) listen: Option<Listen>,
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) functions: Option<PathBuf>,
+    pub(crate) memory_budget: Option<ByteSize>,
+    pub(crate) max_body: Option<ByteSize>,
+    pub(crate) grace: Option<HumanDuration>,
+    pub(crate) trust_forwarded: bool,
+    pub(crate) max_activities: Option<u32>,
+    pub(crate) max_orchestrators: Option<u32>,
+}
+
+/// `[dev]`: for `sagahost dev` and `sagahost build` only.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Dev {
+    /// Commands that build the components, each a program and its arguments.
+    pub(crate) build: Vec<Vec<String>>,
+    /// Files and folders whose change makes them run again.
+    pub(crate) watch: Vec<PathBuf>,
+    /// The components that the commands make. They are copied into the
+    /// functions folder; others that lie beside them are not.
+    pub(crate) components: Vec<PathBuf>,
+    /// The functions folder of `dev`, where it is not the host's.
+    pub(crate) functions: Option<PathBuf>,
+    /// An input for each function, as JSON text; `{{n}}` and `{{uuid}}` in it
+    /// are replaced.
+    pub(crate) samples: BTreeMap<String, Spanned<String>>,
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listen(pub(crate) SocketAddr);
+
+impl std::str::FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numeric = match text.strip_prefix("localhost:") {
+            Some(port) => format!("127.0.0.1:{port}"),
+            None => text.to_owned(),
+        };
+        numeric.parse().map(Listen).map_err(|_| {
+            format!("{text:?} is not an address to listen on; write it like 127.0.0.1:7071, 0.0.0.0:7071 or [::]:7071")
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A manifest and where it is.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) manifest: Manifest,
+    /// The file; `None` where there is none, and all is default.
+    pub(crate) path: Option<PathBuf>,
+    /// Its folder.
+    pub(crate) folder: PathBuf,
+}
+
+impl Loaded {
+    /// Reads the manifest that is named, else `./sagahost.toml` if there is
+    /// one.
+    pub(crate) fn find(named: Option<&Path>) -> Result<Self> {
+        match named {
+            Some(path) => Self::read(path),
+            None if Path::new(FILE).exists() => Self::read(Path::new(FILE)),
+            None => Ok(Loaded { folder: current_dir()?, ..Loaded::default() }),
+        }
+    }
+
+    /// Reads and checks a manifest.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let path = current_dir()?.join(path);
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            fail(Exit::Usage, format!("cannot read the manifest {}: {error}", path.display()))
+        })?;
+        let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+        let manifest = parse(&text, &folder)
+            .map_err(|wrong| fail(Exit::Usage, format!("{}:{wrong}", path.display())))?;
+        Ok(Loaded { manifest, path: Some(path), folder })
+    }
+
+    /// A path of the manifest, as the program needs it.
+    pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// The data directory: what is named, else the manifest's.
+    pub(crate) fn data(&self, named: Option<&Path>) -> PathBuf {
+        let written = || self.manifest.host.data.as_deref().map(|path| self.resolve(path));
+        named.map(Path::to_owned).or_else(written).unwrap_or_else(|| self.resolve(Path::new(DATA)))
+    }
+
+    /// The functions folder of everything but `serve`: what is named, else
+    /// that of `[dev]`, else the host's, else one in the data directory.
+    pub(crate) fn functions(&self, named: Option<&Path>, data: &Path) -> PathBuf {
+        let written = self.manifest.dev.functions.as_deref().or(self.manifest.host.functions.as_deref());
+        let written = || written.map(|path| self.resolve(path));
+        named.map(Path::to_owned).or_else(written).unwrap_or_else(|| data.join("functions"))
+    }
+
+    /// What the functions are granted.
+    pub(crate) fn rules(&self) -> Result<Rules> {
+        let rules = self.manifest.functions.iter().map(|rule| rule.get_ref().clone()).collect();
+        Rules::new(rules, &self.folder).map_err(|error| fail(Exit::Usage, error.to_string()))
+    }
+
+    /// Makes the directories on this machine that functions were granted.
+    pub(crate) fn make_granted_dirs(&self) -> Result<()> {
+        let dirs = self.manifest.functions.iter().flat_map(|rule| &rule.get_ref().dirs);
+        for dir in dirs {
+            let path = self.resolve(&dir.host);
+            std::fs::create_dir_all(&path).map_err(|error| {
+                fail(Exit::Failed, format!("cannot make the granted directory {}: {error}", path.display()))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Where in the manifest the sample of a function stands.
+    pub(crate) fn sample_place(&self, function: &str) -> Option<usize> {
+        self.manifest.dev.samples.get(function).map(|text| text.span().start)
+    }
+
+    /// The sample input of a function, to be filled in.
+    pub(crate) fn sample(&self, function: &str) -> Option<Template> {
+        self.manifest.dev.samples.get(function).map(|text| Template::new(text.get_ref()))
+    }
+}
+
+fn current_dir() -> Result<PathBuf> {
+    std::env::current_dir()
+        .map_err(|error| fail(Exit::Failed, format!("the current directory cannot be used: {error}")))
+}
+
+/// Reads a manifest. What is wrong with it is said as `LINE:COLUMN: why`.
+fn parse(text: &str, folder: &Path) -> Result<Manifest, String> {
+    let manifest: Manifest = toml::from_str(text).map_err(|error| {
+        let what = error.message().trim().replace('\n', "; ");
+        format!("{}: {what}", position(text, error.span().unwrap_or(0..0)))
+    })?;
+    for rule in &manifest.functions {
+        // One at a time, to know which one is wrong.
+        Rules::new(vec![rule.get_ref().clone()], folder)
+            .map_err(|error| format!("{}: {error}", position(text, rule.span())))?;
+    }
+    for (at, command) in manifest.dev.build.iter().enumerate() {
+        if command.first().is_none_or(String::is_empty) {
+            return Err(format!("1:1: command {} of dev.build is empty; name a program", at + 1));
+        }
+    }
+    for (name, sample) in &manifest.dev.samples {
+        let filled = Template::new(sample.get_ref()).fill(1);
+        Json::parse(filled).map_err(|error| {
+            let place = position(text, sample.span());
+            format!("{place}: the sample for {name} is not JSON: {error}; put it into '…', as dev.samples.{name} = '{{\"id\": 1}}'")
+        })?;
+    }
+    Ok(manifest)
+}
+
+fn position(text: &str, span: Range<usize>) -> String {
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("{line}:{column}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(text: &str) -> String {
+        parse(text, Path::new("/x")).expect_err("is wrong")
+    }
+
+    #[test]
+    fn a_manifest_is_read() {
+        let text = r#"
+            [host]
+            listen = "localhost:8080"
+            data = "state"
+            memory-budget = "512MiB"
+            grace = "5s"
+
+            [[functions]]
+            names = ["Order*"]
+            dirs = [{ host = "shop", guest = "/shop", access = "write" }]
+            env = { LIMIT = "5" }
+
+            [dev]
+            build = [["cargo", "build"]]
+            watch = ["src"]
+            samples.Saga = '{"id": "{{uuid}}", "n": {{n}}}'
+        "#;
+        let manifest = parse(text, Path::new("/x")).expect("is right");
+        assert_eq!(manifest.host.listen, "127.0.0.1:8080".parse().ok());
+        assert_eq!(manifest.host.memory_budget.map(ByteSize::bytes), Some(512 << 20));
+        assert_eq!(manifest.functions.len(), 1);
+        assert_eq!(manifest.dev.build, [["cargo", "build"]]);
+    }
+
+    #[test]
+    fn an_empty_manifest_is_one() {
+        assert!(parse("", Path::new("/x")).expect("is right").functions.is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let unknown = wrong("[host]\nlisten = \"127.0.0.1:1\"\nmemory = 1\n");
+        assert!(unknown.starts_with("3:1: unknown field `memory`, expected one of"), "{unknown}");
+        let listen = wrong("[host]\nlisten = \"here\"\n");
+        assert!(listen.starts_with("2:10: ") && listen.contains("write it like 127.0.0.1:7071"), "{listen}");
+        let syntax = wrong("[host]\ndata = \n");
+        assert!(syntax.starts_with("2:"), "{syntax}");
+        let rule = wrong("\n[[functions]]\nnames = []\n");
+        assert!(rule.starts_with("2:1: the rule for"), "{rule}");
+        let sample = wrong("[dev.samples]\nA = \"{no\"\n");
+        assert!(sample.starts_with("2:5: the sample for A is not JSON"), "{sample}");
+        let command = wrong("[dev]\nbuild = [[]]\n");
+        assert!(command.contains("command 1 of dev.build is empty"), "{command}");
+    }
+}

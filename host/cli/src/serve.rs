@@ -1,0 +1,139 @@
+//! `sagahost serve`: the host.
+
+use std::path::Path;
+
+use anyhow::Result;
+use sagahost_wasm::Runtime;
+
+use crate::exit::{Exit, fail};
+use crate::folder::{Change, Folder};
+use crate::host::{self, Host, HostArgs, Places};
+use crate::logging::{self, LogFormat};
+use crate::manifest::Loaded;
+use crate::output;
+use crate::watch::Watch;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Everything is kept in the data directory; one host at a time can use it. The
+functions are the components in the functions folder: a file that is added,
+replaced or removed is picked up while the host runs, and `sagahost deploy`
+writes there. Orchestrations that run stay on the component they began with.
+
+On any address but loopback the host asks for API keys and does not start
+without (see `sagahost key --help`).
+
+SIGTERM and SIGINT end the host: it takes no more work, lets what runs end
+within the grace period, hands the rest over to the next start, and exits with
+0. A second signal ends it at once; nothing that was acknowledged is lost.
+
+Examples:
+  sagahost serve --data /var/lib/sagahost --functions /srv/functions
+  sagahost serve --config sagahost.toml --listen 0.0.0.0:7071 --log-format json
+
+Exit codes: 0 ended by a signal, 1 it cannot start, 2 the arguments or the
+manifest are wrong.")]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    host: HostArgs,
+    /// How the log is written
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+pub(crate) async fn run(args: ServeArgs) -> Result<()> {
+    logging::start(args.host.log.as_deref(), "info", args.log_format)?;
+    let loaded = Loaded::find(args.host.config.as_deref())?;
+    let places = places(&args.host, &loaded)?;
+    let mut host = Host::open(&args.host, &loaded, places).await?;
+    log_changes(std::mem::take(&mut host.deployed));
+    for name in host.engine.runtime().unused_rules() {
+        tracing::warn!(name, "a rule of the manifest is for a function that is not deployed");
+    }
+    let url = host.url();
+    tracing::info!(
+        url,
+        functions = %host.folder.dir().display(),
+        version = env!("CARGO_PKG_VERSION"),
+        "listening"
+    );
+    // For whoever started us and wants to know the port; nobody need read it.
+    let _ = output::line(&format!("sagahost listens on {url}"));
+    let Host { engine, server, folder, grace, .. } = host;
+    let watching = tokio::spawn(watch(folder, loaded.path, engine.runtime().clone()));
+    let served = host::serve(server, &engine, grace).await;
+    watching.abort();
+    served
+}
+
+fn places(args: &HostArgs, loaded: &Loaded) -> Result<Places> {
+    let given = &loaded.manifest.host;
+    // Nothing is written to a place that nobody named.
+    if args.data.is_none() && given.data.is_none() {
+        return Err(fail(
+            Exit::Usage,
+            "nothing says where the data directory is: give --data DIR, or `data = \"DIR\"` under [host] in the manifest",
+        ));
+    }
+    let data = loaded.data(args.data.as_deref());
+    let written = given.functions.as_deref().map(|path| loaded.resolve(path));
+    let functions = args.functions.clone().or(written).unwrap_or_else(|| data.join("functions"));
+    Ok(Places { data, functions })
+}
+
+/// Picks up what changes in the functions folder and the manifest.
+async fn watch(mut folder: Folder, manifest: Option<std::path::PathBuf>, runtime: Runtime) {
+    let mut watch = match start_watch(folder.dir(), manifest.as_deref()) {
+        Ok(watch) => watch,
+        Err(error) => {
+            tracing::warn!(%error, "changes are not picked up until the next start");
+            return;
+        }
+    };
+    loop {
+        let changed = watch.next().await;
+        if manifest.as_ref().is_some_and(|manifest| changed.contains(manifest)) {
+            reload(manifest.as_deref(), &runtime);
+        }
+        log_changes(folder.sync().await);
+    }
+}
+
+fn start_watch(functions: &Path, manifest: Option<&Path>) -> Result<Watch> {
+    let mut watch = Watch::new()?;
+    watch.folder(functions)?;
+    if let Some(folder) = manifest.and_then(Path::parent) {
+        // The folder, as editors replace files rather than write to them.
+        watch.folder(folder)?;
+    }
+    Ok(watch)
+}
+
+/// Puts the manifest's rules in force again. What `[host]` says counts from
+/// the next start.
+fn reload(manifest: Option<&Path>, runtime: &Runtime) {
+    let Some(path) = manifest else { return };
+    match Loaded::read(path).and_then(|loaded| loaded.rules()) {
+        Ok(rules) => {
+            runtime.set_rules(rules);
+            tracing::info!("the manifest's rules were read again; [host] counts from the next start");
+        }
+        Err(error) => tracing::error!(%error, "the manifest is wrong; the old rules stay in force"),
+    }
+}
+
+fn log_changes(changes: Vec<Change>) {
+    for change in changes {
+        match change {
+            Change::Deployed(deployment) => {
+                let names: Vec<&str> =
+                    deployment.functions.iter().map(|function| function.name.as_str()).collect();
+                tracing::info!(component = deployment.component, functions = names.join(", "), "deployed");
+            }
+            Change::Refused { path, reason } => {
+                tracing::error!(path = %path.display(), reason, "refused; what was deployed before stays");
+            }
+            Change::Removed { name } => tracing::info!(component = name, "removed"),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What happened to an orchestration, as lines for a person: for `dev` and
+//! `events`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use sagahost_core::{BlockedReason, Event, Json, LogLevel, Logs, Millis, Record, TaskId};
+
+use crate::output::{Paint, shorten};
+use crate::units::took;
+
+/// The longest value that is shown, in characters.
+const VALUE: usize = 160;
+
+/// How many lines of an attempt's log are shown.
+const LOG_LINES: usize = 20;
+
+/// Makes lines of the events of one orchestration, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    tasks: HashMap<TaskId, String>,
+    started: Option<Millis>,
+}
+
+impl Steps {
+    /// The lines for one event: what happened, and below it what was logged.
+    pub(crate) fn lines(&mut self, record: &Record, paint: Paint) -> Vec<String> {
+        let Record(at, event) = record;
+        let mut lines = Vec::new();
+        let head = match event {
+            Event::Started(started) => {
+                self.started = Some(*at);
+                format!("{} {} {}", paint.bold("started"), started.name, value(&started.input, paint))
+            }
+            Event::Scheduled { task, function, input, .. } => {
+                self.tasks.insert(*task, function.clone());
+                format!("{} {function} {}", paint.cyan("→"), value(input, paint))
+            }
+            Event::TimerCreated { task, fire_at } => {
+                self.tasks.insert(*task, "timer".to_owned());
+                let wait = Duration::from_millis(fire_at.saturating_sub(*at));
+                format!("{} timer, in {}", paint.cyan("→"), took(wait))
+            }
+            Event::EventAwaited { task, name } => {
+                self.tasks.insert(*task, format!("event {name}"));
+                format!("{} waits for event {}", paint.cyan("→"), paint.bold(name))
+            }
+            Event::TaskCancelled { task } => format!("{} {} given up", paint.dim("·"), self.task(*task)),
+            Event::TaskCompleted { task, attempt, started_at, output, logs } => {
+                lines = log_lines(logs, paint);
+                let which = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+                let time = took(Duration::from_millis(at.saturating_sub(*started_at)));
+                format!(
+                    "{} {} {} {}",
+                    paint.green("✓"),
+                    self.task(*task),
+                    value(output, paint),
+                    paint.dim(&format!("({time}{which})"))
+                )
+            }
+            Event::AttemptFailed { task, attempt, failure, retry_at, logs, .. } => {
+                lines = log_lines(logs, paint);
+                let next = match retry_at {
+                    Some(retry) => {
+                        let wait = Duration::from_millis(retry.saturating_sub(*at));
+                        paint.yellow(&format!("again in {}", took(wait)))
+                    }
+                    None => paint.red("no further attempt"),
+                };
+                let why = shorten(&failure.to_string(), VALUE);
+                format!("{} {} attempt {attempt}: {why}; {next}", paint.red("✗"), self.task(*task))
+            }
+            Event::AttemptLost { task, attempt } => format!(
+                "{} {} attempt {attempt} was cut off with the host; again",
+                paint.yellow("!"),
+                self.task(*task)
+            ),
+            Event::TimerFired { .. } => format!("{} timer", paint.green("✓")),
+            Event::EventRaised { name, input } => {
+                format!("{} event {} {}", paint.green("⚑"), paint.bold(name), value(input, paint))
+            }
+            Event::StatusSet { status } => format!("{} {}", paint.dim("status"), value(status, paint)),
+            Event::Logged { level, message } => {
+                format!("{} {}", level_mark(*level, paint), shorten(message, 1_000))
+            }
+            Event::Blocked(reason) => format!("{} {}", paint.red("blocked"), blocked(reason)),
+            Event::Unblocked => paint.green("goes on"),
+            Event::Completed { output } => {
+                format!("{} {} {}", paint.green("completed"), value(output, paint), self.age(*at, paint))
+            }
+            Event::Failed { failure } => {
+                let why = shorten(&failure.to_string(), 1_000);
+                format!("{} {why} {}", paint.red("failed"), self.age(*at, paint))
+            }
+            Event::Terminated { reason } => {
+                format!("{} {}", paint.red("terminated"), shorten(reason, VALUE))
+            }
+        };
+        lines.insert(0, head);
+        lines
+    }
+
+    /// Takes notice of an event that is not shown.
+    pub(crate) fn note(&mut self, Record(at, event): &Record) {
+        match event {
+            Event::Started(_) => self.started = Some(*at),
+            Event::Scheduled { task, function, .. } => {
+                self.tasks.insert(*task, function.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn task(&self, task: TaskId) -> String {
+        // What was scheduled before we began to listen has only its number.
+        self.tasks.get(&task).cloned().unwrap_or_else(|| format!("step {task}"))
+    }
+
+    fn age(&self, now: Millis, paint: Paint) -> String {
+        self.started.map_or_else(String::new, |started| {
+            paint.dim(&format!("({} in all)", took(Duration::from_millis(now.saturating_sub(started)))))
+        })
+    }
+}
+
+/// The time of day in this place.
+pub(crate) fn clock(at: Millis) -> String {
+    let at = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    at.map_or_else(String::new, |at| at.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string())
+}
+
+fn value(value: &Json, paint: Paint) -> String {
+    paint.dim(&shorten(value.as_str(), VALUE))
+}
+
+fn blocked(reason: &BlockedReason) -> String {
+    match reason {
+        BlockedReason::Mismatch { position, journal, code } => format!(
+            "request {position}: its journal has {journal}, its code asks for {code}; deploy code that asks as before"
+        ),
+        BlockedReason::Unavailable { message } => message.clone(),
+    }
+}
+
+fn level_mark(level: LogLevel, paint: Paint) -> String {
+    match level {
+        LogLevel::Debug => paint.dim("debug"),
+        LogLevel::Info => paint.dim("log"),
+        LogLevel::Warn => paint.yellow("warn"),
+        LogLevel::Error => paint.red("error"),
+    }
+}
+
+fn log_lines(logs: &Logs, paint: Paint) -> Vec<String> {
+    let all = logs.stdout.lines().chain(logs.stderr.lines());
+    let mut lines: Vec<String> =
+        all.clone().take(LOG_LINES).map(|line| format!("  {} {}", paint.dim("│"), shorten(line, 400))).collect();
+    let more = all.count().saturating_sub(LOG_LINES);
+    if more > 0 || logs.truncated {
+        let what = if logs.truncated { "the rest was cut off".to_owned() } else { format!("{more} more lines") };
+        lines.push(format!("  {} {}", paint.dim("│"), paint.dim(&format!("… {what}"))));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use sagahost_core::{CallPolicy, Failure, FailureKind};
+
+    use super::*;
+
+    fn json(text: &str) -> Json {
+        Json::parse(text).expect("JSON")
+    }
+
+    #[test]
+    fn steps_are_told_by_their_names() {
+        let mut steps = Steps::default();
+        let mut line = |event| steps.lines(&Record(2_000, event), Paint::plain()).join("\n");
+        let scheduled = Event::Scheduled {
+            task: 3,
+            function: "Pay".into(),
+            input: json("{\"id\":1}"),
+            policy: CallPolicy::default(),
+        };
+        assert_eq!(line(scheduled), "→ Pay {\"id\":1}");
+        let failed = Event::AttemptFailed {
+            task: 3,
+            attempt: 1,
+            started_at: 1_000,
+            failure: Failure::host(FailureKind::Timeout, "took too long"),
+            retry_at: Some(2_200),
+            logs: Logs { stdout: "one\ntwo".into(), ..Logs::default() },
+        };
+        assert_eq!(
+            line(failed),
+            "✗ Pay attempt 1: host.timeout: took too long; again in 200 ms\n  │ one\n  │ two"
+        );
+        let completed = Event::TaskCompleted {
+            task: 3,
+            attempt: 2,
+            started_at: 1_995,
+            output: json("true"),
+            logs: Logs::default(),
+        };
+        assert_eq!(line(completed), "✓ Pay true (5.0 ms, attempt 2)");
+        assert_eq!(line(Event::TimerFired { task: 9 }), "✓ timer");
+    }
+
+    #[test]
+    fn an_endless_log_is_cut() {
+        let logs = Logs { stdout: "x\n".repeat(50), ..Logs::default() };
+        let lines = log_lines(&logs, Paint::plain());
+        assert_eq!(lines.len(), LOG_LINES + 1);
+        assert_eq!(lines[LOG_LINES], "  │ … 30 more lines");
+    }
+}
