@@ -25,7 +25,10 @@ fn a_start_that_cannot_be_says_why_and_what_would_do() {
     let client = server.client();
     let unknown = client.post("/api/orchestrators/OrderSage", &Value::Null);
     assert_eq!(unknown.status, 400);
-    assert!(message(&unknown).contains("OrderSage") && message(&unknown).contains("OrderSaga"), "{unknown:?}");
+    assert!(
+        message(&unknown).contains("OrderSage") && message(&unknown).contains("OrderSaga"),
+        "{unknown:?}"
+    );
     let activity = client.post("/api/orchestrators/OrderActivity", &Value::Null);
     assert_eq!(activity.status, 400, "an activity is no orchestrator: {activity:?}");
 
@@ -40,19 +43,28 @@ fn a_start_that_cannot_be_says_why_and_what_would_do() {
 
     for body in ["{", "{\"a\":}", "[1,]", "nope", "\u{0}"] {
         let answer = client
-            .try_send("POST", "/api/orchestrators/FanOut", &[("content-type", "application/json")], Some(body.as_bytes()))
+            .try_send(
+                "POST",
+                "/api/orchestrators/FanOut",
+                &[("content-type", "application/json")],
+                Some(body.as_bytes()),
+            )
             .unwrap();
         assert_eq!(answer.status, 400, "{body}: {answer:?}");
         assert!(message(&answer).contains("JSON"), "{answer:?}");
     }
-    let answer = client.try_send("POST", "/api/orchestrators/FanOut", &[], Some(&[0xff, 0xfe])).unwrap();
+    let answer =
+        client.try_send("POST", "/api/orchestrators/FanOut", &[], Some(&[0xff, 0xfe])).unwrap();
     assert_eq!(answer.status, 400, "{answer:?}");
 
     let mut order = order("o", "book", 1, 100);
     order["id"] = json!(7);
     let answer = client.post("/api/orchestrators/OrderSaga", &order);
     assert_eq!(answer.status, 400);
-    assert!(message(&answer).contains("OrderSaga") && message(&answer).contains("id"), "{answer:?}");
+    assert!(
+        message(&answer).contains("OrderSaga") && message(&answer).contains("id"),
+        "{answer:?}"
+    );
 
     let large = json!({ "names": ["x".repeat(40 << 20)] });
     let answer = client.try_post("/api/orchestrators/TestWaitEvents", &large).unwrap();
@@ -68,7 +80,9 @@ fn one_id_is_one_instance_however_many_start_it_at_once() {
         let threads: Vec<_> = (0..16)
             .map(|_| {
                 let (client, input) = (server.client(), &input);
-                scope.spawn(move || client.post("/api/orchestrators/TestWaitEvents/one", input).status)
+                scope.spawn(move || {
+                    client.post("/api/orchestrators/TestWaitEvents/one", input).status
+                })
             })
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -98,10 +112,24 @@ fn a_status_is_what_the_reference_says() {
     keys.sort();
     assert_eq!(
         keys,
-        ["createdTime", "customStatus", "input", "instanceId", "lastUpdatedTime", "name", "output", "runtimeStatus"]
+        [
+            "createdTime",
+            "customStatus",
+            "input",
+            "instanceId",
+            "lastUpdatedTime",
+            "name",
+            "output",
+            "runtimeStatus"
+        ]
     );
-    assert!(waiting.body["createdTime"].as_str().is_some_and(|time| time.len() == 20 && time.ends_with('Z')));
-    let hidden = client.get(&format!("{BASE}/instances/s1?showInput=False&taskHub=x&connection=y&code=z"));
+    assert!(
+        waiting.body["createdTime"]
+            .as_str()
+            .is_some_and(|time| time.len() == 20 && time.ends_with('Z'))
+    );
+    let hidden =
+        client.get(&format!("{BASE}/instances/s1?showInput=False&taskHub=x&connection=y&code=z"));
     assert_eq!((hidden.status, &hidden.body["input"]), (202, &Value::Null));
     client.raise("s1", "Go", &json!({ "a": 1 }));
     client.ended("s1");
@@ -131,10 +159,13 @@ fn a_list_is_filtered_and_goes_on_where_its_page_ended() {
         client.ended(&id);
     }
     let list = |query: &str, token: Option<&str>| {
-        let headers: Vec<_> = token.map(|token| ("x-ms-continuation-token", token)).into_iter().collect();
-        let answer = client.try_send("GET", &format!("{BASE}/instances?{query}"), &headers, None).unwrap();
+        let headers: Vec<_> =
+            token.map(|token| ("x-ms-continuation-token", token)).into_iter().collect();
+        let answer =
+            client.try_send("GET", &format!("{BASE}/instances?{query}"), &headers, None).unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
-        let token = answer.header("x-ms-continuation-token").expect("it is always there").to_owned();
+        let token =
+            answer.header("x-ms-continuation-token").expect("it is always there").to_owned();
         let ids: Vec<_> = answer
             .body
             .as_array()
@@ -150,7 +181,10 @@ fn a_list_is_filtered_and_goes_on_where_its_page_ended() {
     assert_eq!(list("runtimeStatus=completed&runtimeStatus=Failed", None).0.len(), 5);
     assert_eq!(list("instanceIdPrefix=a-1", None).0.len(), 10);
     assert_eq!(list("createdTimeFrom=2999-01-01T00:00:00Z", None).0.len(), 0);
-    assert_eq!(list("createdTimeFrom=2000-01-01T00:00:00.000Z&createdTimeTo=2999-01-01", None).0.len(), 30);
+    assert_eq!(
+        list("createdTimeFrom=2000-01-01T00:00:00.000Z&createdTimeTo=2999-01-01", None).0.len(),
+        30
+    );
 
     let (mut all, mut token) = list("top=7", None);
     let mut pages = 1;
@@ -165,7 +199,13 @@ fn a_list_is_filtered_and_goes_on_where_its_page_ended() {
     all.dedup();
     assert_eq!(all.len(), 30, "each is on one page");
 
-    for query in ["runtimeStatus=Sleeping", "createdTimeFrom=yesterday", "top=-1", "top=x", "showInput=maybe"] {
+    for query in [
+        "runtimeStatus=Sleeping",
+        "createdTimeFrom=yesterday",
+        "top=-1",
+        "top=x",
+        "showInput=maybe",
+    ] {
         let answer = client.get(&format!("{BASE}/instances?{query}"));
         assert_eq!(answer.status, 400, "{query}: {answer:?}");
     }
@@ -193,9 +233,12 @@ fn events_are_raised_and_refused() {
 
     client.start_as("TestWaitEvents", "f", &json!({ "names": ["Go"] }));
     let path = format!("{BASE}/instances/f/raiseEvent/Go");
-    let plain = client.try_send("POST", &path, &[("content-type", "text/plain")], Some(b"1")).unwrap();
+    let plain =
+        client.try_send("POST", &path, &[("content-type", "text/plain")], Some(b"1")).unwrap();
     assert_eq!(plain.status, 400, "{plain:?}");
-    let broken = client.try_send("POST", &path, &[("content-type", "application/json")], Some(b"{")).unwrap();
+    let broken = client
+        .try_send("POST", &path, &[("content-type", "application/json")], Some(b"{"))
+        .unwrap();
     assert_eq!(broken.status, 400, "{broken:?}");
     assert_eq!(client.status("f")["runtimeStatus"], "Running");
 }
@@ -207,11 +250,16 @@ fn instances_are_terminated_and_purged() {
     for id in ["t1", "t2", "t3"] {
         client.start_as("TestWaitEvents", id, &json!({ "names": ["Go"] }));
     }
-    let terminate = |id: &str| client.post(&format!("{BASE}/instances/{id}/terminate?reason=no%20more"), &Value::Null);
+    let terminate = |id: &str| {
+        client.post(&format!("{BASE}/instances/{id}/terminate?reason=no%20more"), &Value::Null)
+    };
     assert_eq!(client.delete(&format!("{BASE}/instances/t1")).status, 412);
     assert_eq!(terminate("t1").status, 202);
     let status = client.ended("t1");
-    assert_eq!((&status["runtimeStatus"], &status["output"]), (&json!("Terminated"), &json!("no more")));
+    assert_eq!(
+        (&status["runtimeStatus"], &status["output"]),
+        (&json!("Terminated"), &json!("no more"))
+    );
     assert_eq!(terminate("t1").status, 410);
     assert_eq!(terminate("none").status, 404);
 
@@ -235,12 +283,19 @@ fn instances_are_terminated_and_purged() {
 fn a_start_waits_for_the_result_if_it_is_asked_to() {
     let (_site, server) = server();
     let client = server.client();
-    let start = |name: &str, input: &Value, query: &str| client.post(&format!("{BASE}/orchestrators/{name}?{query}"), input);
+    let start = |name: &str, input: &Value, query: &str| {
+        client.post(&format!("{BASE}/orchestrators/{name}?{query}"), input)
+    };
     let quick = start("FanOut", &json!([2, 3]), "timeout=60&pollingInterval=1");
     assert_eq!((quick.status, &quick.body), (200, &json!(13)));
     let failed = start("TestOrchTrap", &Value::Null, "timeout=60&pollingInterval=1");
-    assert_eq!((failed.status, &failed.body["runtimeStatus"]), (200, &json!("Failed")), "{failed:?}");
-    let slow = start("TestWaitEvents", &json!({ "names": ["Go"] }), "timeout=0.2&pollingInterval=0.1");
+    assert_eq!(
+        (failed.status, &failed.body["runtimeStatus"]),
+        (200, &json!("Failed")),
+        "{failed:?}"
+    );
+    let slow =
+        start("TestWaitEvents", &json!({ "names": ["Go"] }), "timeout=0.2&pollingInterval=0.1");
     assert_eq!(slow.status, 202, "{slow:?}");
     assert!(slow.body["statusQueryGetUri"].is_string());
     for query in ["timeout=-1&pollingInterval=1", "timeout=x&pollingInterval=1"] {
@@ -254,12 +309,17 @@ fn one_activity_is_run_by_itself() {
     let client = server.client();
     let squared = client.post("/admin/functions/Square", &json!(7));
     assert_eq!((squared.status, &squared.body["output"]), (200, &json!(49)), "{squared:?}");
-    let printed = client.post("/admin/functions/TestPrint", &json!({ "stdout": "to out", "stderr": "to err" }));
+    let printed = client
+        .post("/admin/functions/TestPrint", &json!({ "stdout": "to out", "stderr": "to err" }));
     assert!(printed.body["logs"].to_string().contains("to out"), "{printed:?}");
-    let failed = client.post("/admin/functions/TestFail", &json!({ "code": "no-luck", "retryable": false }));
+    let failed =
+        client.post("/admin/functions/TestFail", &json!({ "code": "no-luck", "retryable": false }));
     assert!(failed.status >= 400 && failed.body.to_string().contains("no-luck"), "{failed:?}");
     let unknown = client.post("/admin/functions/Sqare", &json!(7));
-    assert!(matches!(unknown.status, 400 | 404) && message(&unknown).contains("Square"), "{unknown:?}");
+    assert!(
+        matches!(unknown.status, 400 | 404) && message(&unknown).contains("Square"),
+        "{unknown:?}"
+    );
     let wrong = client.post("/admin/functions/Square", &json!("seven"));
     assert_eq!(wrong.status, 400, "{wrong:?}");
 }
@@ -274,9 +334,15 @@ fn an_instance_is_followed_live() {
     let address = server.url.trim_start_matches("http://");
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(b"GET /api/instances/live/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    stream
+        .write_all(
+            b"GET /api/instances/live/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        )
+        .unwrap();
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-    let mut until = |text: &str| lines.by_ref().find(|line| line.contains(text)).unwrap_or_else(|| panic!("no {text}"));
+    let mut until = |text: &str| {
+        lines.by_ref().find(|line| line.contains(text)).unwrap_or_else(|| panic!("no {text}"))
+    };
     until("text/event-stream");
     until("EventAwaited");
     client.raise("live", "Go", &json!("now"));

@@ -48,7 +48,11 @@ fn saga(n: usize) -> (&'static str, Value, Expected) {
         }
         4 | 5 => {
             let effect = json!({ "dir": "/files", "id": id, "sleepMs": (n % 5) * 20 });
-            ("TestCallOne", json!({ "activity": "TestUniqueEffect", "input": effect }), Expected::Effect)
+            (
+                "TestCallOne",
+                json!({ "activity": "TestUniqueEffect", "input": effect }),
+                Expected::Effect,
+            )
         }
         _ => ("OrderSaga", order, Expected::Placed),
     }

@@ -21,7 +21,9 @@ fn a_bad_component_is_refused_with_its_reason_and_the_old_one_stays() {
     let good = guest("guest_activities");
     let evil = wat::parse_str(r#"(component (import "evil:thing/api@1.0.0" (instance)))"#).unwrap();
     let core_module = wat::parse_str("(module)").unwrap();
-    let future = wat::parse_str(r#"(component (import "sagahost:saga/orchestration@9.0.0" (instance)))"#).unwrap();
+    let future =
+        wat::parse_str(r#"(component (import "sagahost:saga/orchestration@9.0.0" (instance)))"#)
+            .unwrap();
     let other = wat::parse_str("(component)").unwrap();
     let mut random = Random(seed());
     let noise: Vec<u8> = (0..5_000).map(|_| random.below(256) as u8).collect();
@@ -38,7 +40,10 @@ fn a_bad_component_is_refused_with_its_reason_and_the_old_one_stays() {
     for (what, bytes, reason) in cases {
         let answer = put(&client, "guest_activities", bytes);
         assert_eq!(answer.status, 400, "{what}: {answer:?}");
-        assert!(answer.body["Message"].as_str().is_some_and(|message| message.contains(reason)), "{what}: {answer:?}");
+        assert!(
+            answer.body["Message"].as_str().is_some_and(|message| message.contains(reason)),
+            "{what}: {answer:?}"
+        );
     }
     let clash = put(&client, "second", &good);
     assert_eq!(clash.status, 400);
@@ -65,7 +70,10 @@ fn a_component_is_deployed_over_the_network_and_is_there_after_a_restart() {
     let server = site.serve();
     let client = server.client();
     let functions = client.get("/admin/functions").body.to_string();
-    assert!(functions.contains("OrderSaga") && functions.contains("PaymentActivity"), "{functions}");
+    assert!(
+        functions.contains("OrderSaga") && functions.contains("PaymentActivity"),
+        "{functions}"
+    );
     assert_eq!(client.run("FanOut", &json!([3]))["output"], 9);
 }
 
@@ -83,7 +91,14 @@ fn a_file_that_is_added_or_replaced_is_picked_up_and_what_runs_stays_on_its_own(
     let old = client.start("TestVersioned", &Value::Null);
 
     // Built anew with a feature that changes what the orchestrator does.
-    cargo_build(&["-p", "test-guests", "--features", "changed", "--target-dir", "target/guests-changed"]);
+    cargo_build(&[
+        "-p",
+        "test-guests",
+        "--features",
+        "changed",
+        "--target-dir",
+        "target/guests-changed",
+    ]);
     let changed = root().join("target/guests-changed/wasm32-wasip2/guest/test_guests.wasm");
     std::fs::copy(changed, site.path("functions/tests.wasm")).unwrap();
     eventually("the replaced file is deployed", || (digest() != before).then_some(()));
@@ -146,5 +161,8 @@ fn an_instance_whose_journal_differs_is_parked_with_both_sides_and_goes_on_when_
     // Anything that arrives for it lets it try again.
     assert_eq!(client.raise(&id, "Nothing", &Value::Null).status, 202);
     let status = client.ended(&id);
-    assert_eq!((&status["runtimeStatus"], &status["output"]), (&json!("Completed"), &json!("original")));
+    assert_eq!(
+        (&status["runtimeStatus"], &status["output"]),
+        (&json!("Completed"), &json!("original"))
+    );
 }

@@ -26,7 +26,8 @@ impl Background {
                         if stop.load(Ordering::SeqCst) {
                             return;
                         }
-                        let status = client.run("OrderSaga", &order(&format!("b{thread}-{n}"), "print", 1, 100));
+                        let status = client
+                            .run("OrderSaga", &order(&format!("b{thread}-{n}"), "print", 1, 100));
                         assert_eq!(status["output"], true, "{status}");
                         done.fetch_add(1, Ordering::SeqCst);
                     }
@@ -202,7 +203,8 @@ http = ["{}"]
     let server = Server::start(command);
     let client = server.client();
     let run = |activity: &str, input: Value| {
-        client.run("TestCatch", &json!({ "activity": activity, "input": input }))["output"].to_string()
+        client.run("TestCatch", &json!({ "activity": activity, "input": input }))["output"]
+            .to_string()
     };
     let environment = run("TestEnv", Value::Null);
     assert!(environment.contains("blue") && environment.contains("hush"), "{environment}");

@@ -27,7 +27,10 @@ fn an_order_is_placed_and_its_history_tells_all_of_it() {
         "resumePostUri",
         "rewindPostUri",
     ] {
-        assert!(answer.body[key].as_str().is_some_and(|uri| uri.starts_with(&server.url)), "{key}: {answer:?}");
+        assert!(
+            answer.body[key].as_str().is_some_and(|uri| uri.starts_with(&server.url)),
+            "{key}: {answer:?}"
+        );
     }
     assert_eq!(answer.header("location"), answer.body["statusQueryGetUri"].as_str());
     assert_eq!(answer.header("retry-after"), Some("10"));
@@ -43,16 +46,28 @@ fn an_order_is_placed_and_its_history_tells_all_of_it() {
 
     let history = client.history(id);
     let first = &history[0];
-    assert_eq!((&first["EventType"], &first["FunctionName"]), (&json!("ExecutionStarted"), &json!("OrderSaga")));
+    assert_eq!(
+        (&first["EventType"], &first["FunctionName"]),
+        (&json!("ExecutionStarted"), &json!("OrderSaga"))
+    );
     for name in ["OrderActivity", "PaymentActivity"] {
         let event = history.iter().find(|event| event["FunctionName"] == name).unwrap();
-        assert_eq!((&event["EventType"], &event["Result"]), (&json!("TaskCompleted"), &json!(true)));
+        assert_eq!(
+            (&event["EventType"], &event["Result"]),
+            (&json!("TaskCompleted"), &json!(true))
+        );
         for time in ["Timestamp", "ScheduledTime"] {
-            assert!(event[time].as_str().is_some_and(|time| time.len() == 28 && time.ends_with('Z')), "{event}");
+            assert!(
+                event[time].as_str().is_some_and(|time| time.len() == 28 && time.ends_with('Z')),
+                "{event}"
+            );
         }
     }
     let last = history.last().unwrap();
-    assert_eq!((&last["EventType"], &last["OrchestrationStatus"]), (&json!("ExecutionCompleted"), &json!("Completed")));
+    assert_eq!(
+        (&last["EventType"], &last["OrchestrationStatus"]),
+        (&json!("ExecutionCompleted"), &json!("Completed"))
+    );
 }
 
 #[test]

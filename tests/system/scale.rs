@@ -52,7 +52,9 @@ fn ten_thousand_that_wait_stay_within_their_memory_and_all_complete() {
         std::thread::scope(|scope| {
             for thread in 0..CLIENTS {
                 let client = server.client();
-                scope.spawn(move || (thread..WAITING).step_by(CLIENTS).for_each(|n| work(&client, n)));
+                scope.spawn(move || {
+                    (thread..WAITING).step_by(CLIENTS).for_each(|n| work(&client, n))
+                });
             }
         });
     };
@@ -62,9 +64,7 @@ fn ten_thousand_that_wait_stay_within_their_memory_and_all_complete() {
     each(&|client, n| {
         assert_eq!(client.raise(&format!("waiting-{n}"), "Go", &json!(n)).status, 202);
     });
-    eventually("all complete", || {
-        (server.client().stats()["completed"] == WAITING).then_some(())
-    });
+    eventually("all complete", || (server.client().stats()["completed"] == WAITING).then_some(()));
     for n in (0..WAITING).step_by(997) {
         let status = server.client().status(&format!("waiting-{n}"));
         assert_eq!(status["output"], json!([n]), "{status}");
@@ -94,7 +94,8 @@ fn a_saga_of_two_activities_takes_two_appends() {
     });
     let stats = server.client().stats();
     assert_eq!(stats["completed"], SAGAS);
-    let (appends, commits) = (stats["appends"].as_u64().unwrap(), stats["commits"].as_u64().unwrap());
+    let (appends, commits) =
+        (stats["appends"].as_u64().unwrap(), stats["commits"].as_u64().unwrap());
     // Two, but where the machine took a rest between the ends of a saga's two
     // activities: then the first was stored by itself.
     assert!((2 * SAGAS..=2 * SAGAS + SAGAS / 5).contains(&appends), "{stats}");

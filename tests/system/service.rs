@@ -38,9 +38,7 @@ fn sigterm_hands_back_what_takes_longer_than_the_grace_period() {
     let client = server.client();
     let input = json!({ "activity": "TestUniqueEffect", "input": { "dir": "/files", "id": "x", "sleepMs": 1500 } });
     let id = client.start("TestCallOne", &input);
-    eventually("it runs", || {
-        std::fs::read_dir(site.path("files")).unwrap().next().map(|_| ())
-    });
+    eventually("it runs", || std::fs::read_dir(site.path("files")).unwrap().next().map(|_| ()));
     assert_eq!(server.terminate(), Some(0));
     let server = site.serve();
     let status = server.client().ended(&id);
@@ -65,7 +63,11 @@ fn durable_timers_and_retries_survive_a_kill() {
     let client = server.client();
     assert_eq!(client.ended(&timer)["runtimeStatus"], "Completed");
     let status = client.ended(&flaky);
-    assert_eq!((&status["runtimeStatus"], &status["output"]), (&json!("Completed"), &json!(3)), "{status}");
+    assert_eq!(
+        (&status["runtimeStatus"], &status["output"]),
+        (&json!("Completed"), &json!(3)),
+        "{status}"
+    );
 }
 
 #[test]

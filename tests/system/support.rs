@@ -14,7 +14,10 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the repository is there")
 }
 
 /// Where the guests are, built once for all tests.
@@ -36,7 +39,11 @@ pub fn guests() -> &'static Path {
 pub fn cargo_build(arguments: &[&str]) {
     let built = Command::new("cargo")
         .args(["build", "--locked", "--target", "wasm32-wasip2", "--profile", "guest"])
-        .args(if arguments.contains(&"--target-dir") { &[][..] } else { &["--target-dir", "target/guests"] })
+        .args(if arguments.contains(&"--target-dir") {
+            &[][..]
+        } else {
+            &["--target-dir", "target/guests"]
+        })
         .args(arguments)
         .current_dir(root())
         .output()
@@ -181,7 +188,9 @@ impl Server {
             let (output, found) = (output.clone(), found.clone());
             std::thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    if let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:")) {
+                    if let Some(url) =
+                        line.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:"))
+                    {
                         let _ = found.send(url.trim_end_matches(['/', '.', ',']).to_owned());
                     }
                     let mut output = output.lock().expect("not poisoned");
@@ -255,7 +264,10 @@ pub struct Answer {
 
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| &**value)
     }
 }
 
@@ -278,8 +290,15 @@ impl Client {
     }
 
     /// Sends a request. A connection that breaks is an `Err`.
-    pub fn try_send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Result<Answer, String> {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) };
+    pub fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Result<Answer, String> {
+        let url =
+            if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) };
         let mut request = ureq::http::Request::builder().method(method).uri(&url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -302,8 +321,9 @@ impl Client {
             .map_err(|error| error.to_string())?;
         let body = match text.as_str() {
             "" => Value::Null,
-            text => serde_json::from_str(text)
-                .unwrap_or_else(|error| panic!("{method} {url} answered what is not JSON ({error}): {text}")),
+            text => serde_json::from_str(text).unwrap_or_else(|error| {
+                panic!("{method} {url} answered what is not JSON ({error}): {text}")
+            }),
         };
         Ok(Answer { status: response.status().as_u16(), headers, body })
     }
@@ -322,7 +342,8 @@ impl Client {
     }
 
     pub fn delete(&self, path: &str) -> Answer {
-        self.try_send("DELETE", path, &[], None).unwrap_or_else(|error| panic!("DELETE {path}: {error}"))
+        self.try_send("DELETE", path, &[], None)
+            .unwrap_or_else(|error| panic!("DELETE {path}: {error}"))
     }
 
     /// Starts an orchestration and gives its id.
@@ -344,16 +365,23 @@ impl Client {
     }
 
     pub fn history(&self, id: &str) -> Vec<Value> {
-        let path = format!("/runtime/webhooks/durabletask/instances/{id}?showHistory=true&showHistoryOutput=true");
+        let path = format!(
+            "/runtime/webhooks/durabletask/instances/{id}?showHistory=true&showHistoryOutput=true"
+        );
         let answer = self.get(&path);
-        answer.body["historyEvents"].as_array().unwrap_or_else(|| panic!("no history in {answer:?}")).clone()
+        answer.body["historyEvents"]
+            .as_array()
+            .unwrap_or_else(|| panic!("no history in {answer:?}"))
+            .clone()
     }
 
     /// Waits for an instance's end and gives its status.
     pub fn ended(&self, id: &str) -> Value {
         eventually(&format!("{id} ends"), || {
             let status = self.status(id);
-            let ended = ["Completed", "Failed", "Terminated"].iter().any(|end| status["runtimeStatus"] == *end);
+            let ended = ["Completed", "Failed", "Terminated"]
+                .iter()
+                .any(|end| status["runtimeStatus"] == *end);
             ended.then_some(status)
         })
     }
@@ -365,7 +393,10 @@ impl Client {
     }
 
     pub fn raise(&self, id: &str, event: &str, input: &Value) -> Answer {
-        self.post(&format!("/runtime/webhooks/durabletask/instances/{id}/raiseEvent/{event}"), input)
+        self.post(
+            &format!("/runtime/webhooks/durabletask/instances/{id}/raiseEvent/{event}"),
+            input,
+        )
     }
 
     pub fn stats(&self) -> Value {
@@ -386,7 +417,9 @@ pub fn order(id: &str, sku: &str, quantity: u32, price_cents: u64) -> Value {
 /// What a file of the shop says, if it is there.
 pub fn shop_file(site: &Site, path: &str) -> Option<Value> {
     let bytes = std::fs::read(site.path("shop").join(path)).ok()?;
-    Some(serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{path} is damaged: {error}")))
+    Some(
+        serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{path} is damaged: {error}")),
+    )
 }
 
 /// A seed that is printed, so that a failure can be made again with

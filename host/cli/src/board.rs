@@ -79,7 +79,8 @@ impl Board {
                 let at = self.paint.dim(&clock(record.0));
                 for (number, text) in steps.lines(record, self.paint).iter().enumerate() {
                     // Under what it belongs to, without time and label again.
-                    let margin = if number == 0 { format!("{at}  {label}") } else { " ".repeat(14) };
+                    let margin =
+                        if number == 0 { format!("{at}  {label}") } else { " ".repeat(14) };
                     shown.push(format!("{margin} {text}"));
                 }
             }
@@ -109,11 +110,22 @@ mod tests {
 
     fn committed(id: &str, event: Event) -> Committed {
         let ended = matches!(event, Event::Completed { .. });
-        Committed { id: id.into(), name: "Saga".into(), first: 0, records: vec![Record(0, event)], ended }
+        Committed {
+            id: id.into(),
+            name: "Saga".into(),
+            first: 0,
+            records: vec![Record(0, event)],
+            ended,
+        }
     }
 
     fn scheduled() -> Event {
-        Event::Scheduled { task: 0, function: "Act".into(), input: Json::null(), policy: CallPolicy::default() }
+        Event::Scheduled {
+            task: 0,
+            function: "Act".into(),
+            input: Json::null(),
+            policy: CallPolicy::default(),
+        }
     }
 
     #[test]

@@ -45,7 +45,10 @@ pub(crate) enum Show {
 pub(crate) async fn run(args: BuildArgs) -> Result<()> {
     let loaded = Loaded::find(args.config.as_deref())?;
     if loaded.manifest.dev.build.is_empty() {
-        return Err(fail(Exit::Usage, "there is nothing to build: no manifest here has commands in `[dev] build`"));
+        return Err(fail(
+            Exit::Usage,
+            "there is nothing to build: no manifest here has commands in `[dev] build`",
+        ));
     }
     let functions = loaded.functions(args.functions.as_deref(), &loaded.data(None));
     build(&loaded, &functions, Show::All, Paint::stdout()).await
@@ -53,7 +56,12 @@ pub(crate) async fn run(args: BuildArgs) -> Result<()> {
 
 /// Runs the build commands of the manifest, one after the other, and copies
 /// what they made into the functions folder.
-pub(crate) async fn build(loaded: &Loaded, functions: &Path, show: Show, paint: Paint) -> Result<()> {
+pub(crate) async fn build(
+    loaded: &Loaded,
+    functions: &Path,
+    show: Show,
+    paint: Paint,
+) -> Result<()> {
     let commands = &loaded.manifest.dev.build;
     for target in targets(commands) {
         ensure_target(target, &loaded.folder).await?;
@@ -77,7 +85,13 @@ fn publish(loaded: &Loaded, functions: &Path) -> Result<()> {
     for written in &loaded.manifest.dev.components {
         let from = loaded.resolve(written);
         let bytes = std::fs::read(&from).map_err(|error| {
-            fail(Exit::Failed, format!("dev.components names {}, which the build commands did not make: {error}", from.display()))
+            fail(
+                Exit::Failed,
+                format!(
+                    "dev.components names {}, which the build commands did not make: {error}",
+                    from.display()
+                ),
+            )
         })?;
         let name = from.file_name().unwrap_or_default();
         let to = functions.join(name);
@@ -91,7 +105,9 @@ fn publish(loaded: &Loaded, functions: &Path) -> Result<()> {
         std::fs::create_dir_all(functions)
             .and_then(|()| std::fs::write(&fresh, &bytes))
             .and_then(|()| std::fs::rename(&fresh, &to))
-            .map_err(|error| fail(Exit::Failed, format!("cannot write {}: {error}", to.display())))?;
+            .map_err(|error| {
+                fail(Exit::Failed, format!("cannot write {}: {error}", to.display()))
+            })?;
     }
     Ok(())
 }
@@ -101,7 +117,8 @@ fn targets(commands: &[Vec<String>]) -> Vec<&str> {
     let mut targets = Vec::new();
     for words in commands {
         let words = words.iter().map(String::as_str);
-        let named = words.clone().zip(words.clone().skip(1)).filter(|(flag, _)| *flag == "--target");
+        let named =
+            words.clone().zip(words.clone().skip(1)).filter(|(flag, _)| *flag == "--target");
         let joined = words.filter_map(|word| word.strip_prefix("--target="));
         for target in named.map(|(_, target)| target).chain(joined) {
             if target.starts_with("wasm") && !targets.contains(&target) {
@@ -117,8 +134,10 @@ fn targets(commands: &[Vec<String>]) -> Vec<&str> {
 fn command(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
-    let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CFG_", "CARGO_FEATURE_", "DEP_"];
-    let exact = ["CARGO", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
+    let ours =
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CFG_", "CARGO_FEATURE_", "DEP_"];
+    let exact =
+        ["CARGO", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
     for (name, _) in std::env::vars_os() {
         let Some(text) = name.to_str() else { continue };
         if exact.contains(&text) || ours.iter().any(|prefix| text.starts_with(prefix)) {
@@ -149,7 +168,10 @@ async fn run_command(words: &[String], folder: &Path, show: Show, paint: Paint) 
         }
     };
     let status = status.map_err(|error| {
-        fail(Exit::Failed, format!("cannot run `{program}` of the manifest's build commands: {error}"))
+        fail(
+            Exit::Failed,
+            format!("cannot run `{program}` of the manifest's build commands: {error}"),
+        )
     })?;
     if status.success() {
         return Ok(());
@@ -160,15 +182,21 @@ async fn run_command(words: &[String], folder: &Path, show: Show, paint: Paint) 
 
 /// Makes sure that the Rust toolchain can compile for this target.
 async fn ensure_target(target: &str, folder: &Path) -> Result<()> {
-    let sysroot = command("rustc", folder).args(["--print", "sysroot"]).output().await.map_err(|error| {
-        fail(Exit::Failed, format!("cannot run rustc ({error}); install Rust from https://rustup.rs"))
-    })?;
+    let sysroot =
+        command("rustc", folder).args(["--print", "sysroot"]).output().await.map_err(|error| {
+            fail(
+                Exit::Failed,
+                format!("cannot run rustc ({error}); install Rust from https://rustup.rs"),
+            )
+        })?;
     let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
     let libraries = sysroot.join("lib/rustlib").join(target).join("lib");
     if libraries.is_dir() {
         return Ok(());
     }
-    output::line(&format!("the target {target} is missing; fetching it: rustup target add {target}"))?;
+    output::line(&format!(
+        "the target {target} is missing; fetching it: rustup target add {target}"
+    ))?;
     let adding = command("rustup", folder).args(["target", "add", target]).status();
     let problem = match tokio::time::timeout(FETCH_TARGET, adding).await {
         Ok(Ok(status)) => problem_of(status),
@@ -179,7 +207,9 @@ async fn ensure_target(target: &str, folder: &Path) -> Result<()> {
         None => Ok(()),
         Some(problem) => Err(fail(
             Exit::Failed,
-            format!("Rust's target {target} is needed to build components and cannot be had: {problem}. With a network, `rustup target add {target}` fetches it; without rustup, install your distribution's Rust library for {target}"),
+            format!(
+                "Rust's target {target} is needed to build components and cannot be had: {problem}. With a network, `rustup target add {target}` fetches it; without rustup, install your distribution's Rust library for {target}"
+            ),
         )),
     }
 }
@@ -237,6 +267,11 @@ mod tests {
     async fn a_missing_program_is_named() {
         let command = ["sagahost-no-such-program".to_owned()];
         let failed = run_command(&command, &std::env::temp_dir(), Show::All, Paint::plain()).await;
-        assert!(failed.expect_err("fails").to_string().contains("cannot run `sagahost-no-such-program`"));
+        assert!(
+            failed
+                .expect_err("fails")
+                .to_string()
+                .contains("cannot run `sagahost-no-such-program`")
+        );
     }
 }

@@ -21,6 +21,10 @@ pub(crate) const BASE: &str = "/runtime/webhooks/durabletask";
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// How long a whole answer may take. A component is compiled before its
+/// deployment is answered, which takes longest.
+const ANSWER: Duration = Duration::from_secs(300);
+
 /// Which host, and the key for it.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct RemoteArgs {
@@ -68,7 +72,8 @@ impl Remote {
         let wrong = |why: &str| {
             fail(Exit::Usage, format!("the URL {url:?} {why}; write it like http://127.0.0.1:7071"))
         };
-        let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let with_scheme =
+            if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let uri: Uri = with_scheme.parse().map_err(|_| wrong("cannot be read"))?;
         match uri.scheme_str() {
             Some("http") => {}
@@ -80,7 +85,8 @@ impl Remote {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(wrong("has a path; only scheme, host and port are wanted"));
         }
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("names no host"))?;
+        let host =
+            uri.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("names no host"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Remote { host, port: uri.port_u16().unwrap_or(80), key })
     }
@@ -104,7 +110,9 @@ impl Remote {
             let url = self.authority();
             fail(
                 Exit::Unreachable,
-                format!("cannot reach the host at http://{url}: {why}; is it running (`sagahost dev` or `sagahost serve`), and is --url right?"),
+                format!(
+                    "cannot reach the host at http://{url}: {why}; is it running (`sagahost dev` or `sagahost serve`), and is --url right?"
+                ),
             )
         };
         let connecting = TcpStream::connect((self.host.as_str(), self.port));
@@ -113,8 +121,9 @@ impl Remote {
             .map_err(|_| cannot("it does not answer".into()))?
             .map_err(|error| cannot(error.to_string()))?;
         stream.set_nodelay(true).map_err(|error| cannot(error.to_string()))?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| cannot(error.to_string()))?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| cannot(error.to_string()))?;
         // What goes wrong with the connection is told to whoever waits for
         // an answer on it.
         tokio::spawn(connection);
@@ -122,8 +131,14 @@ impl Remote {
     }
 
     /// A request to this host, with its key.
-    pub(crate) fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>> {
-        let mut request = Request::builder().method(method).uri(path).header(HOST, self.authority());
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>> {
+        let mut request =
+            Request::builder().method(method).uri(path).header(HOST, self.authority());
         if let Some(key) = &self.key {
             request = request.header("x-functions-key", key);
         }
@@ -148,10 +163,24 @@ impl Remote {
 
     /// Sends a request and gives the whole answer, whatever its status.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Reply> {
-        let response = self.open(request).await?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| self.lost(&error))?.to_bytes();
-        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
+        let whole = async {
+            let response = self.open(request).await?;
+            let (head, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| self.lost(&error))?.to_bytes();
+            Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
+        };
+        tokio::time::timeout(ANSWER, whole).await.unwrap_or_else(|_| Err(self.silent(ANSWER)))
+    }
+
+    /// The error for a host that takes connections and answers nothing.
+    pub(crate) fn silent(&self, waited: Duration) -> anyhow::Error {
+        let url = self.authority();
+        fail(
+            Exit::Unreachable,
+            format!(
+                "the host at http://{url} took the request and did not answer within {waited:?}"
+            ),
+        )
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Reply> {
@@ -207,7 +236,9 @@ pub(crate) fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte.into()),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(byte.into())
+            }
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -252,7 +283,8 @@ mod tests {
 
     #[test]
     fn queries_are_encoded_and_what_is_missing_is_left_out() {
-        let path = with_query("/x", &[("a", Some("1 & ä".into())), ("b", None), ("c", Some("d".into()))]);
+        let path =
+            with_query("/x", &[("a", Some("1 & ä".into())), ("b", None), ("c", Some("d".into()))]);
         assert_eq!(path, "/x?a=1%20%26%20%C3%A4&c=d");
     }
 

@@ -59,7 +59,13 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
 
     let showing = tokio::spawn(board::show(host.engine.subscribe(), paint));
     let Host { engine, server, folder, grace, .. } = host;
-    let workshop = Workshop { runtime: engine.runtime().clone(), folder, loaded, build: !args.no_build, paint };
+    let workshop = Workshop {
+        runtime: engine.runtime().clone(),
+        folder,
+        loaded,
+        build: !args.no_build,
+        paint,
+    };
     let watching = tokio::spawn(workshop.run());
     let served = host::serve(server, &engine, grace).await;
     watching.abort();
@@ -74,13 +80,21 @@ fn greet(host: &Host, loaded: &Loaded, paint: Paint) -> Result<()> {
     let url = host.url();
     let functions = host.engine.runtime().functions();
     output::line("")?;
-    output::line(&format!("{} {} at {}", paint.bold("Sagahost"), env!("CARGO_PKG_VERSION"), paint.cyan(&url)))?;
+    output::line(&format!(
+        "{} {} at {}",
+        paint.bold("Sagahost"),
+        env!("CARGO_PKG_VERSION"),
+        paint.cyan(&url)
+    ))?;
     for (kind, title, path) in [
         (FunctionKind::Orchestrator, "Orchestrators", "/api/orchestrators/"),
         (FunctionKind::Activity, "Activities", "/admin/functions/"),
     ] {
-        let of_kind: Vec<&Function> =
-            functions.iter().map(|function| &**function).filter(|function| function.kind == kind).collect();
+        let of_kind: Vec<&Function> = functions
+            .iter()
+            .map(|function| &**function)
+            .filter(|function| function.kind == kind)
+            .collect();
         if of_kind.is_empty() {
             continue;
         }
@@ -88,14 +102,23 @@ fn greet(host: &Host, loaded: &Loaded, paint: Paint) -> Result<()> {
         let width = of_kind.iter().map(|function| function.name.chars().count()).max().unwrap_or(0);
         for function in of_kind {
             let pad = " ".repeat(width - function.name.chars().count());
-            output::line(&format!("  {}{pad}  POST {url}{path}{}", paint.bold(&function.name), function.name))?;
-            if let Some(about) = function.description.as_deref().and_then(|about| about.lines().next()) {
+            output::line(&format!(
+                "  {}{pad}  POST {url}{path}{}",
+                paint.bold(&function.name),
+                function.name
+            ))?;
+            if let Some(about) =
+                function.description.as_deref().and_then(|about| about.lines().next())
+            {
                 output::line(&format!("  {}  {}", " ".repeat(width), paint.dim(about)))?;
             }
         }
     }
     if functions.is_empty() {
-        output::line(&format!("\n  no functions yet: put components into {}", host.folder.dir().display()))?;
+        output::line(&format!(
+            "\n  no functions yet: put components into {}",
+            host.folder.dir().display()
+        ))?;
     }
     if let Some(line) = curl(&functions, loaded, &url) {
         output::line(&format!("\n  {}\n", paint.dim("Try it:")))?;
@@ -108,7 +131,8 @@ fn greet(host: &Host, loaded: &Loaded, paint: Paint) -> Result<()> {
 /// A line to paste that starts an orchestration: one the manifest has a
 /// sample for, if there is one.
 fn curl(functions: &[std::sync::Arc<Function>], loaded: &Loaded, url: &str) -> Option<String> {
-    let orchestrators = || functions.iter().filter(|function| function.kind == FunctionKind::Orchestrator);
+    let orchestrators =
+        || functions.iter().filter(|function| function.kind == FunctionKind::Orchestrator);
     // The one that stands first in the manifest.
     let sampled = orchestrators()
         .filter_map(|function| Some((loaded.sample_place(&function.name)?, function)))
@@ -118,11 +142,14 @@ fn curl(functions: &[std::sync::Arc<Function>], loaded: &Loaded, url: &str) -> O
         Some((function, sample)) => (&function.name, sample.fill_for_shell()),
         None => {
             let function = orchestrators().next()?;
-            let example = function.input_schema.as_ref().map_or(serde_json::Value::Null, example::of);
+            let example =
+                function.input_schema.as_ref().map_or(serde_json::Value::Null, example::of);
             (&function.name, example.to_string().replace('\'', r"'\''"))
         }
     };
-    Some(format!("curl -i -X POST {url}/api/orchestrators/{name} -H 'content-type: application/json' -d '{input}'"))
+    Some(format!(
+        "curl -i -X POST {url}/api/orchestrators/{name} -H 'content-type: application/json' -d '{input}'"
+    ))
 }
 
 /// Builds and loads again when something changes.
@@ -170,7 +197,9 @@ impl Workshop {
             match path.is_dir() {
                 true => watch.tree(&path)?,
                 false if path.exists() => watch.folder(path.parent().unwrap_or(&path))?,
-                false => tracing::warn!(path = %path.display(), "dev.watch names something that is not there"),
+                false => {
+                    tracing::warn!(path = %path.display(), "dev.watch names something that is not there")
+                }
             }
         }
         Ok(watch)
@@ -196,7 +225,11 @@ impl Workshop {
             && self.build
         {
             let shown = source.strip_prefix(&self.loaded.folder).unwrap_or(source);
-            output::line(&format!("{} {} changed, building", self.paint.cyan("↻"), shown.display()))?;
+            output::line(&format!(
+                "{} {} changed, building",
+                self.paint.cyan("↻"),
+                shown.display()
+            ))?;
             build::build(&self.loaded, self.folder.dir(), Show::Failures, self.paint).await?;
         }
         show_changes(self.folder.sync().await, self.paint, true)?;
@@ -223,7 +256,12 @@ fn show_changes(changes: Vec<Change>, paint: Paint, all: bool) -> Result<()> {
             Change::Deployed(deployment) if all => {
                 let names: Vec<&str> =
                     deployment.functions.iter().map(|function| function.name.as_str()).collect();
-                output::line(&format!("{} {}: {}", paint.green("↻"), deployment.component, names.join(", ")))?;
+                output::line(&format!(
+                    "{} {}: {}",
+                    paint.green("↻"),
+                    deployment.component,
+                    names.join(", ")
+                ))?;
             }
             Change::Deployed(_) => {}
             Change::Refused { path, reason } => output::line(&format!(
@@ -231,7 +269,9 @@ fn show_changes(changes: Vec<Change>, paint: Paint, all: bool) -> Result<()> {
                 paint.red("✗"),
                 path.display()
             ))?,
-            Change::Removed { name } => output::line(&format!("{} {name} is gone", paint.yellow("↻")))?,
+            Change::Removed { name } => {
+                output::line(&format!("{} {name} is gone", paint.yellow("↻")))?
+            }
         }
     }
     Ok(())

@@ -18,7 +18,9 @@ impl Examples<'_> {
     fn of(&self, schema: &Value, name: &str, depth: u32) -> Value {
         let given = ["const", "default"].iter().find_map(|key| schema.get(key)).cloned();
         let first = |key: &str| schema.get(key)?.as_array()?.iter().find(|it| !is_null(it));
-        if let Some(given) = given.or_else(|| first("examples").cloned()).or_else(|| first("enum").cloned()) {
+        if let Some(given) =
+            given.or_else(|| first("examples").cloned()).or_else(|| first("enum").cloned())
+        {
             return given;
         }
         if depth == 0 {

@@ -127,8 +127,11 @@ impl Folder {
     async fn deploy(&self, path: &Path) -> Result<Option<Deployment>, String> {
         let bytes = std::fs::read(path).map_err(|error| format!("it cannot be read: {error}"))?;
         let name = stem(path);
-        let candidate =
-            self.runtime.check(&name, Bytes::from(bytes)).await.map_err(|refusal| refusal.to_string())?;
+        let candidate = self
+            .runtime
+            .check(&name, Bytes::from(bytes))
+            .await
+            .map_err(|refusal| refusal.to_string())?;
         let digest = candidate.deployment().digest.clone();
         let deployed = self.runtime.deployments();
         if deployed.iter().any(|there| there.component == name && there.digest == digest) {

@@ -67,8 +67,9 @@ impl Host {
         let given = &loaded.manifest.host;
         let Places { data, functions } = places;
         for dir in [&data, &functions] {
-            std::fs::create_dir_all(dir)
-                .map_err(|error| fail(Exit::Failed, format!("cannot make the directory {}: {error}", dir.display())))?;
+            std::fs::create_dir_all(dir).map_err(|error| {
+                fail(Exit::Failed, format!("cannot make the directory {}: {error}", dir.display()))
+            })?;
         }
         // The store first: it is what keeps two hosts off one directory.
         let store = SqliteStore::open(&data)?;
@@ -86,7 +87,10 @@ impl Host {
         let deployed = folder.sync().await;
 
         let default = EngineConfig::default();
-        let budget = args.memory_budget.or(given.memory_budget).map_or(default.memory_budget, ByteSize::bytes);
+        let budget = args
+            .memory_budget
+            .or(given.memory_budget)
+            .map_or(default.memory_budget, ByteSize::bytes);
         let room = runtime.max_orchestrators();
         let config = EngineConfig {
             functions_dir: functions,
@@ -99,7 +103,12 @@ impl Host {
         let engine = Engine::start(Arc::new(store), runtime, config).await?;
 
         let grace = args.grace.or(given.grace).map_or(Duration::from_secs(10), HumanDuration::get);
-        let mut server = ServerConfig { keys, grace, trust_forwarded: given.trust_forwarded, ..ServerConfig::default() };
+        let mut server = ServerConfig {
+            keys,
+            grace,
+            trust_forwarded: given.trust_forwarded,
+            ..ServerConfig::default()
+        };
         if let Some(Listen(listen)) = args.listen.or(given.listen) {
             server.listen = listen;
         }
@@ -131,53 +140,86 @@ impl Host {
 
 fn cannot_listen(error: HttpError, data: &std::path::Path) -> anyhow::Error {
     match &error {
-        HttpError::Bind { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => fail(
-            Exit::Failed,
-            format!("port {} of {} is taken by another program (maybe another sagahost); stop that one, or give another with --listen {}:PORT", address.port(), address.ip(), address.ip()),
-        ),
+        HttpError::Bind { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            fail(
+                Exit::Failed,
+                format!(
+                    "port {} of {} is taken by another program (maybe another sagahost); stop that one, or give another with --listen {}:PORT",
+                    address.port(),
+                    address.ip(),
+                    address.ip()
+                ),
+            )
+        }
         HttpError::KeysNeeded(address) => fail(
             Exit::Usage,
-            format!("{address} can be reached from other machines, and this host has no API keys: make one with `sagahost key create --data {} --kind manage --name admin`, or listen on 127.0.0.1", data.display()),
+            format!(
+                "{address} can be reached from other machines, and this host has no API keys: make one with `sagahost key create --data {} --kind manage --name admin`, or listen on 127.0.0.1",
+                data.display()
+            ),
         ),
         _ => error.into(),
     }
 }
 
-/// Serves until a signal comes (or `stop`), then lets what runs end within
-/// the grace period. A second signal ends the program at once.
+/// How much longer than the grace period the way down may take.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Serves until a signal comes, then lets what runs end within the grace
+/// period. A second signal ends the program at once.
 pub(crate) async fn serve(server: Server, engine: &Engine, grace: Duration) -> Result<()> {
-    let (stop, stopped) = watch::channel(false);
-    let mut signals = Signals::new()?;
-    let stopping = {
-        let mut stopped = stopped.clone();
-        async move {
-            // An error means that nobody can tell us any more.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        }
+    let stopped = listen_for_signals(grace)?;
+    let stopping = |mut stopped: watch::Receiver<bool>| async move {
+        // An error means that nobody can tell us any more.
+        let _ = stopped.wait_for(|stop| *stop).await;
     };
     let engine_down = async {
-        let mut stopped = stopped.clone();
-        let _ = stopped.wait_for(|stop| *stop).await;
+        stopping(stopped.clone()).await;
         engine.shutdown(grace).await
     };
-    let signalled = async {
-        let name = signals.next().await;
-        tracing::info!(signal = name, grace = ?grace, "stopping: no new work is taken");
-        stop.send_replace(true);
-        let name = signals.next().await;
-        tracing::warn!(signal = name, "stopping at once; what ran begins again at the next start");
-        std::process::exit(130);
-    };
-    let down = async { tokio::join!(server.serve(stopping), engine_down).1 };
-    let all_ended = tokio::select! {
-        all_ended = down => all_ended,
-        () = signalled => false,
-    };
+    let ((), all_ended) = tokio::join!(server.serve(stopping(stopped.clone())), engine_down);
     match all_ended {
         true => tracing::info!("stopped; everything that ran has ended"),
         false => tracing::info!("stopped; what still ran begins again at the next start"),
     }
     Ok(())
+}
+
+/// Turns true at the first signal.
+///
+/// Signals are waited for on a thread and a runtime of their own: they must be
+/// heard even where every worker of the host's runtime is stuck, and the
+/// program must end when the grace period has. What was acknowledged is
+/// durable by then, so ending hard loses nothing.
+fn listen_for_signals(grace: Duration) -> Result<watch::Receiver<bool>> {
+    let (stop, stopped) = watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listen = async move {
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::error!(%error, "signals cannot be listened for; only SIGKILL ends this host");
+                return std::future::pending().await;
+            }
+        };
+        let name = signals.next().await;
+        tracing::info!(signal = name, ?grace, "stopping: no new work is taken");
+        stop.send_replace(true);
+        tokio::select! {
+            name = signals.next() => {
+                tracing::warn!(signal = name, "stopping at once; what ran begins again at the next start");
+                std::process::exit(130);
+            }
+            () = tokio::time::sleep(grace + MARGIN) => {
+                tracing::error!("the host did not stop within its grace period; ending it. What ran begins again at the next start");
+                std::process::exit(1);
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || runtime.block_on(listen))?;
+    Ok(stopped)
 }
 
 /// The signals that mean: end.
@@ -192,7 +234,10 @@ pub(crate) struct Signals {
 impl Signals {
     pub(crate) fn new() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// The next one, by name.

@@ -11,8 +11,9 @@ use crate::exit::{Exit, fail};
 pub(crate) fn read(argument: &str) -> Result<Json> {
     let (text, place) = match argument.strip_prefix('@') {
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| fail(Exit::Usage, format!("cannot read the input from {path}: {error}")))?;
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                fail(Exit::Usage, format!("cannot read the input from {path}: {error}"))
+            })?;
             (text, path.to_owned())
         }
         None if argument == "-" => {
@@ -50,7 +51,10 @@ mod tests {
     fn json_is_checked_before_it_is_sent() {
         assert_eq!(read(r#" {"a": 1} "#).expect("is JSON").as_str(), r#"{"a": 1}"#);
         let error = read("Berlin").expect_err("is not JSON").to_string();
-        assert!(error.contains("--input is not JSON") && error.contains("must be quoted"), "{error}");
+        assert!(
+            error.contains("--input is not JSON") && error.contains("must be quoted"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -63,10 +63,16 @@ pub(crate) async fn run(args: InvokeArgs) -> Result<()> {
     let Some(function) = activities().find(|function| function.name == args.name) else {
         let known: Vec<&str> = activities().map(|function| function.name.as_str()).collect();
         let known = if known.is_empty() { "none are there".to_owned() } else { known.join(", ") };
-        return Err(fail(Exit::NotFound, format!("there is no activity '{}'; activities: {known}", args.name)));
+        return Err(fail(
+            Exit::NotFound,
+            format!("there is no activity '{}'; activities: {known}", args.name),
+        ));
     };
     function.check_input(&input).map_err(|problem| fail(Exit::Usage, problem))?;
-    let options = CallOptions { timeout_ms: args.timeout.map(HumanDuration::millis), ..CallOptions::default() };
+    let options = CallOptions {
+        timeout_ms: args.timeout.map(HumanDuration::millis),
+        ..CallOptions::default()
+    };
     let id = Uuid::new_v4().simple().to_string();
     let begun = Instant::now();
     let report = runtime
@@ -117,6 +123,11 @@ fn show(args: &InvokeArgs, report: &ActivityReport, elapsed: Duration) -> Result
             }
         }
     }
-    eprintln!("({}, of it {} CPU; {} of memory)", took(elapsed), took(report.cpu), size(report.peak_memory));
+    eprintln!(
+        "({}, of it {} CPU; {} of memory)",
+        took(elapsed),
+        took(report.cpu),
+        size(report.peak_memory)
+    );
     Ok(())
 }

@@ -85,7 +85,10 @@ fn load(dir: &Path) -> Result<Keys> {
 
 fn create(place: &Place, kind: Kind, name: &str) -> Result<()> {
     std::fs::create_dir_all(&place.data).map_err(|error| {
-        fail(Exit::Failed, format!("cannot make the data directory {}: {error}", place.data.display()))
+        fail(
+            Exit::Failed,
+            format!("cannot make the data directory {}: {error}", place.data.display()),
+        )
     })?;
     let kind = match kind {
         Kind::Manage => KeyKind::Manage,
@@ -105,7 +108,8 @@ fn create(place: &Place, kind: Kind, name: &str) -> Result<()> {
 fn list(place: &Place) -> Result<()> {
     let keys = load(&place.data)?;
     if place.json {
-        let list = keys.list().iter().map(|key| json!({ "name": key.name, "kind": key.kind.to_string() }));
+        let list =
+            keys.list().iter().map(|key| json!({ "name": key.name, "kind": key.kind.to_string() }));
         return Ok(output::json(&Value::Array(list.collect()))?);
     }
     if keys.is_empty() {
@@ -122,12 +126,17 @@ fn list(place: &Place) -> Result<()> {
 fn remove(place: &Place, name: &str) -> Result<()> {
     let mut keys = load(&place.data)?;
     if !keys.remove(name) {
-        return Err(fail(Exit::NotFound, format!("there is no key named '{name}' in {}", place.data.display())));
+        return Err(fail(
+            Exit::NotFound,
+            format!("there is no key named '{name}' in {}", place.data.display()),
+        ));
     }
     keys.save(&place.data)?;
     match place.json {
         true => output::json(&json!({ "name": name }))?,
-        false => output::line(&format!("removed {name}; a running host forgets it when it is started again"))?,
+        false => output::line(&format!(
+            "removed {name}; a running host forgets it when it is started again"
+        ))?,
     }
     Ok(())
 }

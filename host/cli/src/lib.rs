@@ -174,7 +174,9 @@ mod tests {
         }
         for line in texts.iter().flat_map(|text| text.lines()) {
             let line = line.trim();
-            let line = line.rsplit_once("| sagahost").map_or(line.to_owned(), |(_, rest)| format!("sagahost{rest}"));
+            let line = line
+                .rsplit_once("| sagahost")
+                .map_or(line.to_owned(), |(_, rest)| format!("sagahost{rest}"));
             if !line.starts_with("sagahost ") {
                 continue;
             }

@@ -24,7 +24,10 @@ pub(crate) async fn open(loaded: &Loaded, functions: Option<&Path>) -> Result<Lo
     if !functions.is_dir() {
         return Err(fail(
             Exit::Usage,
-            format!("there is no functions folder {}; `sagahost build` builds the manifest's functions", functions.display()),
+            format!(
+                "there is no functions folder {}; `sagahost build` builds the manifest's functions",
+                functions.display()
+            ),
         ));
     }
     let config = WasmConfig {
@@ -34,8 +37,9 @@ pub(crate) async fn open(loaded: &Loaded, functions: Option<&Path>) -> Result<Lo
         max_orchestrators: 1_024,
         ..WasmConfig::default()
     };
-    std::fs::create_dir_all(&config.cache_dir)
-        .map_err(|error| fail(Exit::Failed, format!("cannot make {}: {error}", config.cache_dir.display())))?;
+    std::fs::create_dir_all(&config.cache_dir).map_err(|error| {
+        fail(Exit::Failed, format!("cannot make {}: {error}", config.cache_dir.display()))
+    })?;
     let runtime = Runtime::new(config)?;
     runtime.set_rules(loaded.rules()?);
     loaded.make_granted_dirs()?;

@@ -17,8 +17,9 @@ pub(crate) enum LogFormat {
 /// Starts the log: what `--log` says, else `RUST_LOG`, else `default`.
 pub(crate) fn start(level: Option<&str>, default: &str, format: LogFormat) -> Result<()> {
     let filter = match level {
-        Some(level) => EnvFilter::try_new(level)
-            .map_err(|error| fail(Exit::Usage, format!("--log {level:?}: {error}; give error, warn, info or debug")))?,
+        Some(level) => EnvFilter::try_new(level).map_err(|error| {
+            fail(Exit::Usage, format!("--log {level:?}: {error}; give error, warn, info or debug"))
+        })?,
         None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default)),
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -136,7 +136,8 @@ impl Loaded {
     /// The functions folder of everything but `serve`: what is named, else
     /// that of `[dev]`, else the host's, else one in the data directory.
     pub(crate) fn functions(&self, named: Option<&Path>, data: &Path) -> PathBuf {
-        let written = self.manifest.dev.functions.as_deref().or(self.manifest.host.functions.as_deref());
+        let written =
+            self.manifest.dev.functions.as_deref().or(self.manifest.host.functions.as_deref());
         let written = || written.map(|path| self.resolve(path));
         named.map(Path::to_owned).or_else(written).unwrap_or_else(|| data.join("functions"))
     }
@@ -153,7 +154,10 @@ impl Loaded {
         for dir in dirs {
             let path = self.resolve(&dir.host);
             std::fs::create_dir_all(&path).map_err(|error| {
-                fail(Exit::Failed, format!("cannot make the granted directory {}: {error}", path.display()))
+                fail(
+                    Exit::Failed,
+                    format!("cannot make the granted directory {}: {error}", path.display()),
+                )
             })?;
         }
         Ok(())
@@ -171,8 +175,9 @@ impl Loaded {
 }
 
 fn current_dir() -> Result<PathBuf> {
-    std::env::current_dir()
-        .map_err(|error| fail(Exit::Failed, format!("the current directory cannot be used: {error}")))
+    std::env::current_dir().map_err(|error| {
+        fail(Exit::Failed, format!("the current directory cannot be used: {error}"))
+    })
 }
 
 /// Reads a manifest. What is wrong with it is said as `LINE:COLUMN: why`.
@@ -252,7 +257,10 @@ mod tests {
         let unknown = wrong("[host]\nlisten = \"127.0.0.1:1\"\nmemory = 1\n");
         assert!(unknown.starts_with("3:1: unknown field `memory`, expected one of"), "{unknown}");
         let listen = wrong("[host]\nlisten = \"here\"\n");
-        assert!(listen.starts_with("2:10: ") && listen.contains("write it like 127.0.0.1:7071"), "{listen}");
+        assert!(
+            listen.starts_with("2:10: ") && listen.contains("write it like 127.0.0.1:7071"),
+            "{listen}"
+        );
         let syntax = wrong("[host]\ndata = \n");
         assert!(syntax.starts_with("2:"), "{syntax}");
         let rule = wrong("\n[[functions]]\nnames = []\n");

@@ -62,9 +62,8 @@ impl Paint {
     /// instance are found again among those of others.
     pub(crate) fn by_hash(self, text: &str) -> String {
         const COLOURS: [&str; 6] = ["36", "35", "34", "96", "95", "94"];
-        let hash = text.bytes().fold(5381_usize, |hash, byte| {
-            hash.wrapping_mul(33) ^ usize::from(byte)
-        });
+        let hash =
+            text.bytes().fold(5381_usize, |hash, byte| hash.wrapping_mul(33) ^ usize::from(byte));
         self.with(COLOURS[hash % COLOURS.len()], text)
     }
 
@@ -122,7 +121,11 @@ impl Table {
     ) -> Vec<String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
         };
         let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
         let mut lines = Vec::with_capacity(self.rows.len());
@@ -130,7 +133,11 @@ impl Table {
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {
                 // Padding is counted before colours, which take no room.
-                let pad = if column + 1 == row.len() { 0 } else { widths[column] + 2 - cell.chars().count() };
+                let pad = if column + 1 == row.len() {
+                    0
+                } else {
+                    widths[column] + 2 - cell.chars().count()
+                };
                 match at {
                     0 => line.push_str(&paint.dim(cell)),
                     _ => line.push_str(&paint_cell(at - 1, column, cell)),

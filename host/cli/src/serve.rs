@@ -31,8 +31,9 @@ Examples:
   sagahost serve --data /var/lib/sagahost --functions /srv/functions
   sagahost serve --config sagahost.toml --listen 0.0.0.0:7071 --log-format json
 
-Exit codes: 0 ended by a signal, 1 it cannot start, 2 the arguments or the
-manifest are wrong.")]
+Exit codes: 0 ended by a signal, 1 it cannot start or did not end within the
+grace period, 2 the arguments or the manifest are wrong, 130 ended at once by a
+second signal.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     host: HostArgs,
@@ -47,7 +48,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     let places = places(&args.host, &loaded)?;
     let mut host = Host::open(&args.host, &loaded, places).await?;
     log_changes(std::mem::take(&mut host.deployed));
-    for name in host.engine.runtime().unused_rules() {
+    // A name may stand in several rules.
+    let unused: std::collections::BTreeSet<String> =
+        host.engine.runtime().unused_rules().into_iter().collect();
+    for name in unused {
         tracing::warn!(name, "a rule of the manifest is for a function that is not deployed");
     }
     let url = host.url();
@@ -116,7 +120,9 @@ fn reload(manifest: Option<&Path>, runtime: &Runtime) {
     match Loaded::read(path).and_then(|loaded| loaded.rules()) {
         Ok(rules) => {
             runtime.set_rules(rules);
-            tracing::info!("the manifest's rules were read again; [host] counts from the next start");
+            tracing::info!(
+                "the manifest's rules were read again; [host] counts from the next start"
+            );
         }
         Err(error) => tracing::error!(%error, "the manifest is wrong; the old rules stay in force"),
     }
@@ -128,7 +134,11 @@ fn log_changes(changes: Vec<Change>) {
             Change::Deployed(deployment) => {
                 let names: Vec<&str> =
                     deployment.functions.iter().map(|function| function.name.as_str()).collect();
-                tracing::info!(component = deployment.component, functions = names.join(", "), "deployed");
+                tracing::info!(
+                    component = deployment.component,
+                    functions = names.join(", "),
+                    "deployed"
+                );
             }
             Change::Refused { path, reason } => {
                 tracing::error!(path = %path.display(), reason, "refused; what was deployed before stays");

@@ -80,7 +80,11 @@ mod tests {
         let events = Parser::default().push(STREAM.as_bytes());
         assert_eq!(
             events,
-            [event("journal", "{\"a\":1}", Some("3")), event("", "x\ny", None), event("end", "", None)]
+            [
+                event("journal", "{\"a\":1}", Some("3")),
+                event("", "x\ny", None),
+                event("end", "", None)
+            ]
         );
     }
 

@@ -31,7 +31,12 @@ impl Steps {
         let head = match event {
             Event::Started(started) => {
                 self.started = Some(*at);
-                format!("{} {} {}", paint.bold("started"), started.name, value(&started.input, paint))
+                format!(
+                    "{} {} {}",
+                    paint.bold("started"),
+                    started.name,
+                    value(&started.input, paint)
+                )
             }
             Event::Scheduled { task, function, input, .. } => {
                 self.tasks.insert(*task, function.clone());
@@ -46,10 +51,13 @@ impl Steps {
                 self.tasks.insert(*task, format!("event {name}"));
                 format!("{} waits for event {}", paint.cyan("→"), paint.bold(name))
             }
-            Event::TaskCancelled { task } => format!("{} {} given up", paint.dim("·"), self.task(*task)),
+            Event::TaskCancelled { task } => {
+                format!("{} {} given up", paint.dim("·"), self.task(*task))
+            }
             Event::TaskCompleted { task, attempt, started_at, output, logs } => {
                 lines = log_lines(logs, paint);
-                let which = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+                let which =
+                    if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
                 let time = took(Duration::from_millis(at.saturating_sub(*started_at)));
                 format!(
                     "{} {} {} {}",
@@ -80,14 +88,21 @@ impl Steps {
             Event::EventRaised { name, input } => {
                 format!("{} event {} {}", paint.green("⚑"), paint.bold(name), value(input, paint))
             }
-            Event::StatusSet { status } => format!("{} {}", paint.dim("status"), value(status, paint)),
+            Event::StatusSet { status } => {
+                format!("{} {}", paint.dim("status"), value(status, paint))
+            }
             Event::Logged { level, message } => {
                 format!("{} {}", level_mark(*level, paint), shorten(message, 1_000))
             }
             Event::Blocked(reason) => format!("{} {}", paint.red("blocked"), blocked(reason)),
             Event::Unblocked => paint.green("goes on"),
             Event::Completed { output } => {
-                format!("{} {} {}", paint.green("completed"), value(output, paint), self.age(*at, paint))
+                format!(
+                    "{} {} {}",
+                    paint.green("completed"),
+                    value(output, paint),
+                    self.age(*at, paint)
+                )
             }
             Event::Failed { failure } => {
                 let why = shorten(&failure.to_string(), 1_000);
@@ -119,7 +134,10 @@ impl Steps {
 
     fn age(&self, now: Millis, paint: Paint) -> String {
         self.started.map_or_else(String::new, |started| {
-            paint.dim(&format!("({} in all)", took(Duration::from_millis(now.saturating_sub(started)))))
+            paint.dim(&format!(
+                "({} in all)",
+                took(Duration::from_millis(now.saturating_sub(started)))
+            ))
         })
     }
 }
@@ -127,7 +145,9 @@ impl Steps {
 /// The time of day in this place.
 pub(crate) fn clock(at: Millis) -> String {
     let at = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
-    at.map_or_else(String::new, |at| at.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string())
+    at.map_or_else(String::new, |at| {
+        at.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string()
+    })
 }
 
 fn value(value: &Json, paint: Paint) -> String {
@@ -154,11 +174,18 @@ fn level_mark(level: LogLevel, paint: Paint) -> String {
 
 fn log_lines(logs: &Logs, paint: Paint) -> Vec<String> {
     let all = logs.stdout.lines().chain(logs.stderr.lines());
-    let mut lines: Vec<String> =
-        all.clone().take(LOG_LINES).map(|line| format!("  {} {}", paint.dim("│"), shorten(line, 400))).collect();
+    let mut lines: Vec<String> = all
+        .clone()
+        .take(LOG_LINES)
+        .map(|line| format!("  {} {}", paint.dim("│"), shorten(line, 400)))
+        .collect();
     let more = all.count().saturating_sub(LOG_LINES);
     if more > 0 || logs.truncated {
-        let what = if logs.truncated { "the rest was cut off".to_owned() } else { format!("{more} more lines") };
+        let what = if logs.truncated {
+            "the rest was cut off".to_owned()
+        } else {
+            format!("{more} more lines")
+        };
         lines.push(format!("  {} {}", paint.dim("│"), paint.dim(&format!("… {what}"))));
     }
     lines

@@ -20,8 +20,10 @@ impl Template {
         let mut pieces = Vec::new();
         let mut rest = text;
         let marks = [("{{n}}", Piece::Number), ("{{uuid}}", Piece::Uuid)];
-        while let Some((at, mark, piece)) =
-            marks.iter().filter_map(|(mark, piece)| Some((rest.find(mark)?, mark, piece))).min_by_key(|found| found.0)
+        while let Some((at, mark, piece)) = marks
+            .iter()
+            .filter_map(|(mark, piece)| Some((rest.find(mark)?, mark, piece)))
+            .min_by_key(|found| found.0)
         {
             pieces.push(Piece::Text(rest[..at].to_owned()));
             pieces.push(piece.clone());

@@ -33,7 +33,8 @@ mod tests {
     #[test]
     fn shown_to_three_digits_or_so() {
         assert_eq!([size(512), size(65_536), size(512 << 20)], ["512 B", "64.0 KiB", "512.0 MiB"]);
-        let shown = [100, 5_500, 250_000, 3_200_000, 600_000_000].map(|micros| took(Duration::from_micros(micros)));
+        let shown = [100, 5_500, 250_000, 3_200_000, 600_000_000]
+            .map(|micros| took(Duration::from_micros(micros)));
         assert_eq!(shown, ["100 µs", "5.5 ms", "250 ms", "3.2 s", "10 min"]);
     }
 }

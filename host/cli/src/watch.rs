@@ -53,9 +53,9 @@ impl Watch {
     }
 
     fn add(&mut self, path: &Path, mode: RecursiveMode) -> Result<()> {
-        self.watcher
-            .watch(path, mode)
-            .map_err(|error| fail(Exit::Failed, format!("{} cannot be watched: {error}", path.display())))
+        self.watcher.watch(path, mode).map_err(|error| {
+            fail(Exit::Failed, format!("{} cannot be watched: {error}", path.display()))
+        })
     }
 
     /// What changed, once nothing changes any more.

@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sagahost_core::{Command, Millis, Record, Started, TaskId};
@@ -72,18 +73,29 @@ pub(crate) struct State {
     pub(crate) attempts: HashSet<TaskId>,
     /// It is not in the map any more: look it up again.
     pub(crate) gone: bool,
-    /// Counts its turns, so that an old entry among the residents is known.
-    pub(crate) stamp: u64,
 }
 
 pub(crate) struct Cell {
     pub(crate) id: Arc<str>,
+    /// Counts its turns, so that an old entry among the residents is known.
+    /// Beside the lock, because it is looked at with the residents' lock
+    /// held, which is taken after this one.
+    stamp: AtomicU64,
     state: Mutex<State>,
 }
 
 impl Cell {
     fn new(id: Arc<str>) -> Arc<Self> {
-        Arc::new(Cell { id, state: Mutex::default() })
+        Arc::new(Cell { id, stamp: AtomicU64::new(0), state: Mutex::default() })
+    }
+
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp.load(Ordering::SeqCst)
+    }
+
+    /// A turn begins: what was said of its waiting does not hold any more.
+    pub(crate) fn new_stamp(&self) {
+        self.stamp.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

@@ -107,13 +107,14 @@ impl Residents {
     }
 
     /// An orchestrator waits from now on.
-    pub(crate) fn park(&self, cell: Arc<Cell>, stamp: u64) {
+    pub(crate) fn park(&self, cell: Arc<Cell>) {
+        let stamp = cell.stamp();
         if self.parks.fetch_add(1, Ordering::Relaxed) % MEASURE_EVERY == MEASURE_EVERY - 1 {
             self.measure();
         }
         let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         if order.len() > 2 * self.size + 1024 {
-            order.retain(|(cell, stamp)| cell.lock().stamp == *stamp);
+            order.retain(|(cell, stamp)| cell.stamp() == *stamp);
         }
         order.push_back((cell, stamp));
         drop(order);
@@ -127,7 +128,7 @@ impl Residents {
                 return false;
             };
             let mut state = cell.lock();
-            if state.gone || state.working || state.stamp != stamp {
+            if state.gone || state.working || cell.stamp() != stamp {
                 continue;
             }
             let keep = !state.attempts.is_empty();

@@ -37,7 +37,7 @@ async fn work(inner: Arc<Inner>, cell: Arc<Cell>) {
     loop {
         let (batch, body) = {
             let mut state = cell.lock();
-            state.stamp += 1;
+            cell.new_stamp();
             if state.inbox.is_empty() {
                 settle(&inner, &cell, &mut state);
                 break;
@@ -86,7 +86,7 @@ fn settle(inner: &Inner, cell: &Arc<Cell>, state: &mut State) {
         state.body = None;
         inner.cells.remove(cell, state);
     } else if state.body.as_ref().is_some_and(|body| body.resident.is_some()) {
-        inner.residents.park(cell.clone(), state.stamp);
+        inner.residents.park(cell.clone());
     }
 }
 

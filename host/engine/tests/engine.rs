@@ -97,6 +97,10 @@ struct Bed {
 }
 
 async fn bed(residents: u64) -> Bed {
+    bed_with(residents, EngineConfig::default()).await
+}
+
+async fn bed_with(residents: u64, config: EngineConfig) -> Bed {
     // Shared by all tests, and kept: compiling takes seconds.
     let cache_dir = guests().join("../../compiled");
     let runtime = Runtime::new(WasmConfig { cache_dir, ..WasmConfig::default() }).unwrap();
@@ -104,7 +108,7 @@ async fn bed(residents: u64) -> Bed {
     let config = EngineConfig {
         functions_dir: guests().to_owned(),
         memory_budget: residents * EngineConfig::ORCHESTRATOR_BYTES,
-        ..EngineConfig::default()
+        ..config
     };
     let engine = Engine::start(store.clone(), runtime, config).await.unwrap();
     for (path, loaded) in engine.load_functions().await.unwrap() {
@@ -237,4 +241,15 @@ async fn a_shut_down_engine_takes_nothing_and_waits_for_what_runs() {
     assert_eq!(row.summary.status, RuntimeStatus::Completed);
     let refused = engine.start_instance(request("TestCallOne", None, input)).await;
     assert!(matches!(refused, Err(StartError::ShuttingDown)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_waits_over_and_over_leaves_no_trace_of_each_time() {
+    // Enough waits for the list of those that wait to be cleaned up.
+    let config = EngineConfig { max_orchestrators: 4, ..EngineConfig::default() };
+    let Bed { engine, .. } = bed_with(4, config).await;
+    let input = r#"{"activity":"TestEcho","count":1100}"#;
+    let request = request("TestSequence", None, input);
+    let (_, ended) = engine.start_and_wait(request, PATIENCE).await.unwrap();
+    assert_eq!(ended.unwrap().output, Some(json("1099")));
 }

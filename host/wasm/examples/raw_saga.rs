@@ -4,6 +4,7 @@
 //! cargo run --release -p sagahost-wasm --example raw_saga
 //! ```
 
+use std::sync::Arc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -32,9 +33,10 @@ async fn main() -> Result<(), Failed> {
     }
     println!("an attempt: {:?}", began.elapsed() / ATTEMPTS);
 
+    let input = Json::parse(r#"{"activity": "TestEcho", "count": 2}"#)?;
     let saga = RawSaga {
         orchestrator: "TestParallel".to_owned(),
-        input: Json::parse(r#"{"activity": "TestEcho", "count": 2}"#)?,
+        input: Arc::new(move |_| input.clone()),
         in_flight: 4,
         duration: Duration::from_secs(5),
     };

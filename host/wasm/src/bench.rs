@@ -2,6 +2,7 @@
 //! a whole host could reach at most.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,14 +15,18 @@ use crate::fiber::FiberEnd;
 use crate::orchestration::{Completion, OrchestrationHost, Stop};
 use crate::runtime::Runtime;
 
+/// Makes the input of the saga of this number, counted from 1.
+pub type MakeInput = Arc<dyn Fn(u64) -> Json + Send + Sync>;
+
 /// The saga that is run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RawSaga {
     /// The orchestrator, which must be deployed; it may call activities, and
     /// nothing else.
     pub orchestrator: String,
-    /// Its input.
-    pub input: Json,
+    /// Its input; each has another, as activities with effects tell the
+    /// sagas apart by it.
+    pub input: MakeInput,
     /// How many run at the same time.
     pub in_flight: usize,
     /// For how long new ones are begun.
@@ -58,14 +63,18 @@ pub async fn raw_saga_rate(runtime: &Runtime, saga: &RawSaga) -> Result<RawSagaR
         .ok_or_else(|| WasmError::Unknown { digest: format!("of `{}`", saga.orchestrator) })?;
     let pinned = runtime.pin(&function.digest).await?;
     let began = Instant::now();
+    let numbers = Arc::new(AtomicU64::new(0));
     let lanes: Vec<_> = (0..saga.in_flight.max(1))
         .map(|lane| {
             let (runtime, saga, pinned) = (runtime.clone(), saga.clone(), pinned.clone());
+            let numbers = numbers.clone();
             tokio::spawn(async move {
                 let mut rate = RawSagaRate::default();
                 while began.elapsed() < saga.duration {
                     let id = format!("{lane}-{}", rate.sagas + rate.failed);
-                    run(&runtime, pinned.digest(), &saga, &id, &mut rate).await?;
+                    let input = (saga.input)(numbers.fetch_add(1, Ordering::Relaxed) + 1);
+                    let name = &saga.orchestrator;
+                    run(&runtime, pinned.digest(), name, input, &id, &mut rate).await?;
                 }
                 Ok::<_, WasmError>(rate)
             })
@@ -86,13 +95,13 @@ pub async fn raw_saga_rate(runtime: &Runtime, saga: &RawSaga) -> Result<RawSagaR
 async fn run(
     runtime: &Runtime,
     digest: &str,
-    saga: &RawSaga,
+    name: &str,
+    input: Json,
     id: &str,
     rate: &mut RawSagaRate,
 ) -> Result<(), WasmError> {
     let bare = Arc::new(Mutex::new(Bare::default()));
-    let name = &saga.orchestrator;
-    let mut fiber = runtime.start_orchestrator(digest, name, saga.input.clone(), bare.clone())?;
+    let mut fiber = runtime.start_orchestrator(digest, name, input, bare.clone())?;
     loop {
         match fiber.resume().await {
             FiberEnd::Parked => {}

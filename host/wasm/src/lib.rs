@@ -45,7 +45,7 @@ mod traps;
 mod virtual_wasi;
 
 pub use activity::{ActivityCall, ActivityReport};
-pub use bench::{RawSaga, RawSagaRate, raw_saga_rate};
+pub use bench::{MakeInput, RawSaga, RawSagaRate, raw_saga_rate};
 pub use config::WasmConfig;
 pub use error::{Refusal, WasmError};
 pub use fiber::{Fiber, FiberEnd};

@@ -1,12 +1,13 @@
 //! What the parts allow: the store alone, and wasm alone.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use http_body_util::BodyExt;
 use sagahost_core::Json;
-use sagahost_wasm::{RawSaga, raw_saga_rate};
+use sagahost_wasm::{MakeInput, RawSaga, raw_saga_rate};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -43,18 +44,29 @@ pub(super) struct Floor {
     pub(super) chunk_bytes: usize,
     /// Sagas in a commit of the raw store.
     batch: usize,
+    /// Attempts of activities in each raw saga: where the whole makes others,
+    /// it did other work, and the two must not be compared.
+    pub(super) wasm_steps_per_saga: f64,
+}
+
+/// What came of raw wasm.
+struct Wasm {
+    per_s: f64,
+    steps_per_saga: f64,
 }
 
 pub(super) async fn measure(spec: Spec, loaded: &Loaded) -> Result<Floor> {
     let chunk_bytes = spec.chunk_bytes.unwrap_or(CHUNK_BYTES);
     let store_per_s = store(&spec, chunk_bytes).await?;
-    let wasm_per_s = wasm(&spec, loaded).await?;
+    let wasm = wasm(&spec, loaded).await?;
+    let wasm_per_s = wasm.per_s;
     Ok(Floor {
         store_per_s,
         wasm_per_s,
         both_per_s: 1.0 / (1.0 / store_per_s + 1.0 / wasm_per_s),
         chunk_bytes,
         batch: spec.in_flight,
+        wasm_steps_per_saga: wasm.steps_per_saga,
     })
 }
 
@@ -62,15 +74,21 @@ async fn store(spec: &Spec, chunk_bytes: usize) -> Result<f64> {
     let dir = spec.data.join("raw-store");
     if dir.exists() {
         // Only what an earlier run left under this very name.
-        std::fs::remove_dir_all(&dir)
-            .map_err(|error| fail(Exit::Failed, format!("cannot empty {}: {error}", dir.display())))?;
+        std::fs::remove_dir_all(&dir).map_err(|error| {
+            fail(Exit::Failed, format!("cannot empty {}: {error}", dir.display()))
+        })?;
     }
     std::fs::create_dir_all(&dir)
         .map_err(|error| fail(Exit::Failed, format!("cannot make {}: {error}", dir.display())))?;
     let (batch, place) = (spec.in_flight, dir.clone());
     let rate = tokio::task::spawn_blocking(move || {
         // A short run says how many it takes to fill the time.
-        let probe = sagahost_store::bench::raw_rate(&place.join("probe"), batch as u64 * 20, batch, chunk_bytes)?;
+        let probe = sagahost_store::bench::raw_rate(
+            &place.join("probe"),
+            batch as u64 * 20,
+            batch,
+            chunk_bytes,
+        )?;
         let sagas = (probe.per_second() * TIME.as_secs_f64()).clamp(1_000.0, 2e6) as u64;
         sagahost_store::bench::raw_rate(&place.join("run"), sagas, batch, chunk_bytes)
     })
@@ -80,31 +98,63 @@ async fn store(spec: &Spec, chunk_bytes: usize) -> Result<f64> {
     Ok(rate.per_second())
 }
 
-async fn wasm(spec: &Spec, loaded: &Loaded) -> Result<f64> {
+async fn wasm(spec: &Spec, loaded: &Loaded) -> Result<Wasm> {
     let Local { runtime, .. } = local::open(loaded, spec.functions.as_deref()).await?;
     if runtime.function(&spec.name).is_none() {
         return Err(fail(
             Exit::NotFound,
-            format!("--floor needs the component with {}: give --functions DIR, or build it first (`sagahost build`)", spec.name),
+            format!(
+                "--floor needs the component with {}: give --functions DIR, or build it first (`sagahost build`)",
+                spec.name
+            ),
         ));
     }
     let saga = RawSaga {
         orchestrator: spec.name.clone(),
-        input: Json::parse(spec.input.fill(1))?,
+        input: inputs(&spec.input)?,
         in_flight: spec.in_flight,
         duration: TIME,
     };
     let rate = tokio::spawn(async move { raw_saga_rate(&runtime, &saga).await }).await??;
     if rate.sagas == 0 {
-        return Err(fail(Exit::Failed, format!("raw wasm: none of {} runs of {} returned", rate.failed, spec.name)));
+        return Err(fail(
+            Exit::Failed,
+            format!("raw wasm: none of {} runs of {} returned", rate.failed, spec.name),
+        ));
     }
-    Ok(rate.per_second())
+    if rate.failed > 0 {
+        return Err(fail(
+            Exit::Failed,
+            format!(
+                "raw wasm: {} of {} runs of {} did not return",
+                rate.failed,
+                rate.failed + rate.sagas,
+                spec.name
+            ),
+        ));
+    }
+    Ok(Wasm {
+        per_s: rate.per_second(),
+        steps_per_saga: rate.activities as f64 / rate.sagas as f64,
+    })
+}
+
+/// The input of each raw saga.
+fn inputs(template: &Template) -> Result<MakeInput> {
+    // What one of them is, all of them are: JSON or not.
+    Json::parse(template.fill(0))?;
+    let template = template.clone();
+    Ok(Arc::new(move |number| Json::parse(template.fill(number)).unwrap_or_else(|_| Json::null())))
 }
 
 /// How large a chunk of the journal of such a saga is: what the events of one
 /// take, divided by how often something was appended. `None` where the host
 /// does not tell.
-pub(super) async fn chunk_bytes(remote: &Remote, name: &str, appends: Option<f64>) -> Option<usize> {
+pub(super) async fn chunk_bytes(
+    remote: &Remote,
+    name: &str,
+    appends: Option<f64>,
+) -> Option<usize> {
     let path = format!("{BASE}/instances?runtimeStatus=Completed&top=100&showInput=false");
     let list = remote.get(&path).await.ok()?.ok().ok()?.value().ok()?;
     let of_this_name = |row: &&Value| row["name"].as_str() == Some(name);

@@ -14,6 +14,10 @@ use crate::client::{BASE, Remote, encode, refusal};
 use crate::exit::{Exit, fail};
 use crate::template::Template;
 
+/// When a host is given up that answers nothing: it was asked to answer after
+/// 30 seconds at the latest.
+const SILENT: Duration = Duration::from_secs(45);
+
 /// What to start, and how.
 pub(super) struct Load {
     pub(super) remote: Remote,
@@ -78,10 +82,12 @@ impl Load {
     async fn worker(&self, until: Instant) -> Result<Outcome> {
         // Together, the two parameters make the host answer when the saga has
         // ended and not before.
-        let path = format!("{BASE}/orchestrators/{}?timeout=30&pollingInterval=1", encode(&self.name));
+        let path =
+            format!("{BASE}/orchestrators/{}?timeout=30&pollingInterval=1", encode(&self.name));
         let unusable = |error: &dyn std::fmt::Display| fail(Exit::Usage, error.to_string());
         let uri: Uri = path.parse().map_err(|error| unusable(&error))?;
-        let host = HeaderValue::from_str(&self.remote.authority()).map_err(|error| unusable(&error))?;
+        let host =
+            HeaderValue::from_str(&self.remote.authority()).map_err(|error| unusable(&error))?;
         let head = self.remote.request(Method::POST, &path, Bytes::new())?;
         let key = head.headers().get("x-functions-key").cloned();
         let mut sender = self.remote.connect().await?;
@@ -99,12 +105,19 @@ impl Load {
             }
             let begun = Instant::now();
             let lost = |error: hyper::Error| {
-                fail(Exit::Unreachable, format!("the host closed a connection while a saga ran: {error}"))
+                fail(
+                    Exit::Unreachable,
+                    format!("the host closed a connection while a saga ran: {error}"),
+                )
             };
-            sender.ready().await.map_err(lost)?;
-            let response = sender.send_request(request).await.map_err(lost)?;
-            let status = response.status().as_u16();
-            let body = response.into_body().collect().await.map_err(lost)?.to_bytes();
+            let exchange = async {
+                sender.ready().await?;
+                let response = sender.send_request(request).await?;
+                let status = response.status().as_u16();
+                Ok((status, response.into_body().collect().await?.to_bytes()))
+            };
+            let answered = tokio::time::timeout(SILENT, exchange).await;
+            let (status, body) = answered.map_err(|_| self.remote.silent(SILENT))?.map_err(lost)?;
             let ended = Instant::now();
             match problem(status, &body)? {
                 None => {

@@ -44,18 +44,25 @@ taken, if ./sagahost.toml has one.
 
 --floor measures in the same run, while no load runs, what the parts allow:
 
-  raw store  S     sagas/s of the same rows, of the same size, in commits of as
-                   many sagas as are in flight, on an empty store in --data,
-                   which should be on the server's disk; no wasm, no HTTP
-  raw wasm   W     sagas/s of the same guest calls (the orchestrator and its
+  raw store  S     sagas/s of a row and two chunks of a journal for each saga,
+                   as a saga writes whose steps run in parallel, in commits of
+                   as many sagas as are in flight, on an empty store in --data,
+                   which should be on the server's disk; no wasm, no HTTP. A
+                   chunk is as large as those of NAME are on average
+  raw wasm   W     sagas/s of the guest calls (the orchestrator and its
                    activities, with what the manifest grants them) on all
-                   cores; no store, no HTTP
+                   cores; no store, no HTTP. All get one and the same input
   both             1 / (1/S + 1/W): the rate of a host that spends the time of
                    both on each saga, one after the other, and none on anything
                    else. W uses all cores and S hardly more than one, and so
-                   this is a little less than the cores would allow.
+                   this is a little less than the cores would allow
   the whole        sagas/s measured, as a share of both. The load generator's
-                   own CPU time is in it, where it runs on the same cores.
+                   own CPU time is in it, where it runs on the same cores
+
+The share is given only where the whole and raw wasm made as many steps for each
+saga: a saga that fails because its input was used before does other work. Where
+the whole made more than two appends for each saga, the report says so: then the
+store had more to do than the raw one, and the share is lower for it.
 
 Examples:
   sagahost bench http://127.0.0.1:7071 OrderSaga --in-flight 64 --duration 10s

@@ -36,6 +36,8 @@ pub(super) struct Whole {
     first_failure: Option<String>,
     pub(super) sagas_per_s: f64,
     steps_per_s: Option<f64>,
+    /// Attempts the server counted.
+    steps_per_saga: Option<f64>,
     latency_ms: Latency,
     pub(super) appends_per_saga: Option<f64>,
     commits_per_saga: Option<f64>,
@@ -84,7 +86,13 @@ impl Whole {
             first_failure: outcome.first_failure.clone(),
             sagas_per_s,
             steps_per_s,
-            latency_ms: Latency { p50: millis(0.5), p90: millis(0.9), p99: millis(0.99), max: millis(1.0) },
+            steps_per_saga: counted(|stats| stats.attempts).map(|steps| steps / ended),
+            latency_ms: Latency {
+                p50: millis(0.5),
+                p90: millis(0.9),
+                p99: millis(0.99),
+                max: millis(1.0),
+            },
             appends_per_saga: counted(|stats| stats.appends).map(|appends| appends / ended),
             commits_per_saga: counted(|stats| stats.commits).map(|commits| commits / ended),
             server_cpu_s: per_thousand(before.cpu, after.cpu),
@@ -107,8 +115,10 @@ impl Report {
         }
     }
 
+    /// `None` where there is nothing to compare, or the two did other work.
     fn share(&self) -> Option<f64> {
-        Some(self.whole.as_ref()?.sagas_per_s / self.floor.as_ref()?.both_per_s)
+        let (whole, floor) = (self.whole.as_ref()?, self.floor.as_ref()?);
+        whole.same_work(floor).then_some(whole.sagas_per_s / floor.both_per_s)
     }
 
     pub(super) fn json(mut self: Report) -> Value {
@@ -119,23 +129,59 @@ impl Report {
 
     pub(super) fn print(&self, paint: Paint) -> io::Result<()> {
         let line = |label: &str, value: String| output::line(&format!("  {label:22} {value}"));
-        output::line(&format!("{}, {} in flight, {} cores", paint.bold(&self.name), self.in_flight, self.cores))?;
+        output::line(&format!(
+            "{}, {} in flight, {} cores",
+            paint.bold(&self.name),
+            self.in_flight,
+            self.cores
+        ))?;
         if let Some(whole) = &self.whole {
             whole.print(paint, line)?;
         }
         let Some(floor) = &self.floor else { return Ok(()) };
         let chunk = size(floor.chunk_bytes as u64);
-        line("raw store", format!("{:.0} sagas/s ({chunk} a chunk)", floor.store_per_s))?;
+        line(
+            "raw store",
+            format!("{:.0} sagas/s (2 appends a saga, {chunk} each)", floor.store_per_s),
+        )?;
         line("raw wasm", format!("{:.0} sagas/s", floor.wasm_per_s))?;
         line("both would allow", format!("{:.0} sagas/s", floor.both_per_s))?;
-        if let Some(share) = self.share() {
-            line("the whole is", paint.bold(&format!("{:.0} % of that", share * 100.0)))?;
+        let appends = self.whole.as_ref().and_then(|whole| whole.appends_per_saga);
+        if let Some(appends) = appends.filter(|appends| (appends / 2.0 - 1.0).abs() > 0.05) {
+            line(
+                "note",
+                paint.yellow(&format!(
+                    "the whole made {appends:.2} appends a saga, the raw store 2"
+                )),
+            )?;
         }
-        Ok(())
+        match (self.share(), &self.whole) {
+            (Some(share), _) => {
+                line("the whole is", paint.bold(&format!("{:.0} % of that", share * 100.0)))
+            }
+            (None, Some(whole)) => {
+                let there = whole
+                    .steps_per_saga
+                    .map_or("an unknown number of".to_owned(), |steps| format!("{steps:.2}"));
+                let raw = floor.wasm_steps_per_saga;
+                line(
+                    "not comparable",
+                    paint.red(&format!("raw wasm made {raw:.2} steps a saga, the whole {there}")),
+                )
+            }
+            (None, None) => line("steps a raw saga", format!("{:.2}", floor.wasm_steps_per_saga)),
+        }
     }
 }
 
 impl Whole {
+    /// Whether its sagas made as many steps as the raw ones, give or take a
+    /// retry.
+    fn same_work(&self, floor: &Floor) -> bool {
+        self.steps_per_saga
+            .is_some_and(|steps| (steps / floor.wasm_steps_per_saga - 1.0).abs() < 0.02)
+    }
+
     fn print(&self, paint: Paint, line: impl Fn(&str, String) -> io::Result<()>) -> io::Result<()> {
         let of = |millis: f64| took(Duration::from_secs_f64(millis / 1e3));
         line("sagas", format!("{} completed, {} did not", self.sagas, self.failed))?;

@@ -44,8 +44,9 @@ pub(crate) struct FunctionsArgs {
 }
 
 pub(crate) async fn deploy(args: DeployArgs) -> Result<()> {
-    let bytes = std::fs::read(&args.file)
-        .map_err(|error| fail(Exit::Usage, format!("cannot read {}: {error}", args.file.display())))?;
+    let bytes = std::fs::read(&args.file).map_err(|error| {
+        fail(Exit::Usage, format!("cannot read {}: {error}", args.file.display()))
+    })?;
     let stem = || args.file.file_stem()?.to_str().map(str::to_owned);
     let name = args
         .name

@@ -124,7 +124,9 @@ impl Follower {
             return Ok(output::line(&event.data)?);
         }
         // Anything else is of a later host, or says that it ends.
-        let Ok(JournalLine { time, event, .. }) = serde_json::from_str(&event.data) else { return Ok(()) };
+        let Ok(JournalLine { time, event, .. }) = serde_json::from_str(&event.data) else {
+            return Ok(());
+        };
         let record = Record(time, event);
         let at = self.paint.dim(&clock(record.0));
         for (number, text) in self.steps.lines(&record, self.paint).iter().enumerate() {

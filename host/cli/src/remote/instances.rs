@@ -110,7 +110,11 @@ pub(crate) fn show(status: &Value, paint: Paint) -> io::Result<()> {
         text("name"),
         paint.status(&text("runtimeStatus")),
     ))?;
-    output::line(&format!("  created  {}    last updated {}", text("createdTime"), text("lastUpdatedTime")))?;
+    output::line(&format!(
+        "  created  {}    last updated {}",
+        text("createdTime"),
+        text("lastUpdatedTime")
+    ))?;
     for (key, label) in [("input", "input"), ("customStatus", "status"), ("output", "output")] {
         if !status[key].is_null() {
             output::line(&format!("  {label:8} {}", shorten(&status[key].to_string(), 2_000)))?;
@@ -126,7 +130,8 @@ pub(crate) fn show(status: &Value, paint: Paint) -> io::Result<()> {
 
 fn history_line(event: &Value, paint: Paint) -> String {
     let kind = event["EventType"].as_str().unwrap_or("?");
-    let name = ["FunctionName", "Name"].iter().find_map(|key| event[key].as_str()).unwrap_or_default();
+    let name =
+        ["FunctionName", "Name"].iter().find_map(|key| event[key].as_str()).unwrap_or_default();
     let at = event["Timestamp"].as_str().unwrap_or_default();
     let mut line = format!("{}  {kind}", paint.dim(at.get(11..23).unwrap_or(at)));
     if !name.is_empty() {
@@ -151,8 +156,10 @@ pub(crate) async fn raise(args: RaiseArgs) -> Result<()> {
 }
 
 pub(crate) async fn terminate(args: TerminateArgs) -> Result<()> {
-    let path =
-        with_query(&format!("{}/terminate", instance_path(&args.id)), &[("reason", args.reason.clone())]);
+    let path = with_query(
+        &format!("{}/terminate", instance_path(&args.id)),
+        &[("reason", args.reason.clone())],
+    );
     args.remote.remote()?.post(&path, Bytes::new()).await?.ok()?;
     said(&args.remote, &args.id, "terminated")
 }

@@ -64,7 +64,9 @@ impl Pages {
             self.begun = true;
             let mut request = self.remote.request(Method::GET, &self.path, Bytes::new())?;
             if let Some(token) = self.token.take() {
-                let value = token.parse().map_err(|_| fail(Exit::Failed, "the host's continuation token is unusable"))?;
+                let value = token
+                    .parse()
+                    .map_err(|_| fail(Exit::Failed, "the host's continuation token is unusable"))?;
                 request.headers_mut().insert(TOKEN, value);
             }
             let reply = self.remote.send(request).await?.ok()?;
@@ -72,7 +74,12 @@ impl Pages {
             self.token = token.filter(|token| !token.is_empty()).map(str::to_owned);
             match reply.value()? {
                 Value::Array(page) => self.page = page.into(),
-                _ => return Err(fail(Exit::Failed, "the host answered with something that is not a list")),
+                _ => {
+                    return Err(fail(
+                        Exit::Failed,
+                        "the host answered with something that is not a list",
+                    ));
+                }
             }
         }
         Ok(self.page.pop_front())
@@ -144,7 +151,9 @@ fn show(rows: &[Value]) -> Result<()> {
 /// A time as the API takes it, from a time or from how long ago it is.
 fn time(when: &str, now: Timestamp) -> Result<String> {
     if let Ok(ago) = when.parse::<HumanDuration>() {
-        let then = jiff::SignedDuration::try_from(ago.get()).ok().and_then(|ago| now.checked_sub(ago).ok());
+        let then = jiff::SignedDuration::try_from(ago.get())
+            .ok()
+            .and_then(|ago| now.checked_sub(ago).ok());
         return then
             .map(|then| then.to_string())
             .ok_or_else(|| fail(Exit::Usage, format!("{when:?} is too long ago")));

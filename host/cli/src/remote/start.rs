@@ -53,7 +53,8 @@ pub(crate) async fn run(args: StartArgs) -> Result<()> {
     };
     let mut path = format!("{BASE}/orchestrators/{}", encode(&args.name));
     if let Some(id) = &args.id {
-        sagahost_core::check_instance_id(id).map_err(|error| fail(Exit::Usage, error.to_string()))?;
+        sagahost_core::check_instance_id(id)
+            .map_err(|error| fail(Exit::Usage, error.to_string()))?;
         path.push('/');
         path.push_str(&encode(id));
     }
@@ -75,7 +76,10 @@ async fn wait(remote: &Remote, args: &StartArgs, id: &str, begun: Instant) -> Re
     let Some(status) = until_ended(remote, id, begun, args.timeout.get()).await? else {
         return Err(fail(
             Exit::TimeUp,
-            format!("instance '{id}' has not ended after {}; it goes on. `sagahost status {id}` shows how it stands", took(args.timeout.get())),
+            format!(
+                "instance '{id}' has not ended after {}; it goes on. `sagahost status {id}` shows how it stands",
+                took(args.timeout.get())
+            ),
         ));
     };
     let well = ended_well(&status);
@@ -93,7 +97,12 @@ async fn wait(remote: &Remote, args: &StartArgs, id: &str, begun: Instant) -> Re
 ///
 /// A host that keeps the request until there is an end answers at once when
 /// it comes; from any other, the status is asked for again and again.
-async fn until_ended(remote: &Remote, id: &str, begun: Instant, most: Duration) -> Result<Option<Value>> {
+async fn until_ended(
+    remote: &Remote,
+    id: &str,
+    begun: Instant,
+    most: Duration,
+) -> Result<Option<Value>> {
     let mut pause = Duration::from_millis(10);
     loop {
         let status = status_of(remote, id, false).await?;
@@ -115,10 +124,14 @@ async fn until_ended(remote: &Remote, id: &str, begun: Instant, most: Duration) 
 /// Reads the instance's events until the stream ends, and leaves out all but
 /// the end; whether it came.
 async fn followed_to_its_end(remote: &Remote, id: &str, most: Duration) -> bool {
-    let path = with_query(&format!("/api/instances/{}/events", encode(id)), &[("after", Some(u64::MAX.to_string()))]);
+    let path = with_query(
+        &format!("/api/instances/{}/events", encode(id)),
+        &[("after", Some(u64::MAX.to_string()))],
+    );
     let follow = async {
         let request = remote.request(hyper::Method::GET, &path, bytes::Bytes::new()).ok()?;
-        let response = remote.open(request).await.ok().filter(|response| response.status() == 200)?;
+        let response =
+            remote.open(request).await.ok().filter(|response| response.status() == 200)?;
         http_body_util::BodyExt::collect(response.into_body()).await.ok()
     };
     matches!(tokio::time::timeout(most, follow).await, Ok(Some(_)))
