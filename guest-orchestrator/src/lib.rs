@@ -8,13 +8,15 @@
 //! | [`reminder`] | a durable timer |
 //! | [`approval`] | an external event, with a timeout |
 
+mod order;
 mod patterns;
 mod saga;
 #[cfg(test)]
 mod tests;
 
+pub use order::Order;
 pub use patterns::{
     ApprovalInput, Decision, Numbers, ReminderInput, Verdict, approval, fan_out, greeting_chain,
     reminder,
 };
-pub use saga::{Order, order_saga};
+pub use saga::order_saga;

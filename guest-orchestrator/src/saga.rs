@@ -2,21 +2,9 @@
 
 use std::time::Duration;
 
-use sagahost::serde_json::{Map, Value};
 use sagahost::{Failure, OrchestratorContext, RetryPolicy, info, join, warn};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-/// An order. What the saga does not look at goes to the activities as it is.
-#[derive(Serialize, Deserialize, JsonSchema)]
-pub struct Order {
-    /// The id of the order: letters, digits, `-` and `_`.
-    id: String,
-    /// The articles: `{"sku", "quantity", "price_cents"}`, and so on; the
-    /// activities say what else there is.
-    #[serde(flatten)]
-    rest: Map<String, Value>,
-}
+use crate::order::Order;
 
 /// Places an order and charges for it, both at once; if one of them does not go well, takes both back.
 ///

@@ -22,7 +22,8 @@ fn calls(host: &TestHost) -> Vec<String> {
     calls.collect()
 }
 
-const ORDER: &str = r#"{"id": "o1", "items": [], "customer": "ada", "card": "1"}"#;
+const ORDER: &str = r#"{"id": "o1", "customer": "ada", "card": "1", "fault": {"payment": "flaky"},
+    "items": [{"sku": "book", "quantity": 2, "price_cents": 1250}]}"#;
 
 #[test]
 fn an_order_that_goes_well() {
@@ -30,12 +31,22 @@ fn an_order_that_goes_well() {
     assert_eq!(host.run_by_name("OrderSaga", ORDER), Ok("true".into()));
     assert_eq!(calls(&host), ["OrderActivity", "PaymentActivity"]);
     assert_eq!(host.custom_status(), Some(json!("done")));
-    // What the saga does not know of the order reaches the activities.
+    // All of the order reaches the activities, as it came.
+    let order: Value = ORDER.parse().expect("JSON");
     let requests = host.requests();
     assert!(
-        matches!(&requests[0], Request::Activity { input, .. } if input["card"] == "1"),
+        matches!(&requests[0], Request::Activity { input, .. } if *input == order),
         "{requests:?}"
     );
+}
+
+#[test]
+fn an_order_that_is_none() {
+    for order in [r#"{"id": "o1"}"#, &ORDER.replace("flaky", "flakey")] {
+        let host = shop(Ok(true), Ok(true));
+        let failure = host.run_by_name("OrderSaga", order).expect_err("is no order");
+        assert_eq!((&*failure.code, calls(&host).len()), ("bad-input", 0), "{failure:?}");
+    }
 }
 
 #[test]

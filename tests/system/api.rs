@@ -57,13 +57,32 @@ fn a_start_that_cannot_be_says_why_and_what_would_do() {
         client.try_send("POST", "/api/orchestrators/FanOut", &[], Some(&[0xff, 0xfe])).unwrap();
     assert_eq!(answer.status, 400, "{answer:?}");
 
-    let mut order = order("o", "book", 1, 100);
-    order["id"] = json!(7);
-    let answer = client.post("/api/orchestrators/OrderSaga", &order);
+    let with = |key: &str, value: Value| {
+        let mut order = order("o", "book", 1, 100);
+        order[key] = value;
+        order
+    };
+    let answer = client.post("/api/orchestrators/OrderSaga", &with("id", json!(7)));
     assert_eq!(answer.status, 400);
     assert!(
         message(&answer).contains("OrderSaga") && message(&answer).contains("id"),
         "{answer:?}"
+    );
+
+    // Nothing is begun for an order that no activity could read.
+    for (order, wrong) in [
+        (json!({ "id": "o" }), r#""items" is a required property"#),
+        (with("id", json!("../o")), "/id: "),
+        (with("fault", json!({ "payment": "flakey" })), r#"/fault/payment: "flakey", where"#),
+    ] {
+        let answer = client.post("/api/orchestrators/OrderSaga", &order);
+        assert_eq!(answer.status, 400, "{order}");
+        assert!(message(&answer).contains(wrong), "{answer:?}");
+    }
+    let answer = client.post("/api/orchestrators/FanOut", &json!(7));
+    assert_eq!(
+        message(&answer),
+        "The input does not fit orchestrator 'FanOut': 7, where [integer, …] or {\"count\": integer} would do."
     );
 
     let large = json!({ "names": ["x".repeat(40 << 20)] });

@@ -112,6 +112,37 @@ fn another_address_than_loopback_wants_keys_and_a_key_opens_only_what_it_may() {
 }
 
 #[test]
+fn nobody_else_can_look_into_a_data_directory_that_is_made() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let site = Site::new(&[]);
+    let private = |dir: &str| {
+        let mode = std::fs::metadata(site.path(dir)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{dir}");
+    };
+    let sagahost = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sagahost"));
+        command.current_dir(site.path("")).args(arguments);
+        command
+    };
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data", "served"];
+    assert_eq!(Server::start(sagahost(&serve)).terminate(), Some(0));
+    private("served");
+
+    let ran = |arguments: &[&str]| {
+        let output = sagahost(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    };
+    ran(&["key", "create", "--data", "keyed", "--kind", "manage", "--name", "admin"]);
+    private("keyed");
+
+    site.manifest("[dev]\nbuild = [[\"true\"]]\ncomponents = [\"sagahost.toml\"]");
+    ran(&["build"]);
+    assert!(site.path(".sagahost/functions/sagahost.toml").exists());
+    private(".sagahost");
+}
+
+#[test]
 fn a_client_that_goes_away_harms_nothing() {
     use std::io::Write;
 

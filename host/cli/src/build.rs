@@ -31,6 +31,9 @@ pub(crate) struct BuildArgs {
     /// .sagahost/functions]
     #[arg(long, value_name = "DIR")]
     functions: Option<PathBuf>,
+    // Not offered: it is refused in `lib.rs`.
+    #[arg(long = "json", id = "json", hide = true)]
+    _json: bool,
 }
 
 /// What becomes of the commands' output.
@@ -44,13 +47,23 @@ pub(crate) enum Show {
 
 pub(crate) async fn run(args: BuildArgs) -> Result<()> {
     let loaded = Loaded::find(args.config.as_deref())?;
+    let Some(manifest) = &loaded.path else {
+        return Err(loaded.missing("or write one that says under [dev] how to build"));
+    };
     if loaded.manifest.dev.build.is_empty() {
         return Err(fail(
             Exit::Usage,
-            "there is nothing to build: no manifest here has commands in `[dev] build`",
+            format!(
+                "there is nothing to build: {} has no commands in `[dev] build`",
+                manifest.display()
+            ),
         ));
     }
-    let functions = loaded.functions(args.functions.as_deref(), &loaded.data(None));
+    let data = loaded.data(None);
+    let functions = loaded.functions(args.functions.as_deref(), &data);
+    if functions.starts_with(&data) {
+        sagahost_store::make_dir(&data)?;
+    }
     build(&loaded, &functions, Show::All, Paint::stdout()).await
 }
 

@@ -45,6 +45,11 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
     let loaded = Loaded::find(args.host.config.as_deref())?;
     let data = loaded.data(args.host.data.as_deref());
     let functions = loaded.functions(args.host.functions.as_deref(), &data);
+    if loaded.path.is_none() && !functions.is_dir() {
+        return Err(loaded.missing("or give a folder of components with --functions DIR"));
+    }
+    // First of all: what is granted and what is built may be in it.
+    sagahost_store::make_dir(&data)?;
     loaded.make_granted_dirs()?;
     if !args.no_build {
         let mut signals = Signals::new()?;

@@ -44,6 +44,9 @@ pub(crate) struct HostArgs {
     /// What is logged: error, warn, info, debug, or as in RUST_LOG
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
+    // Not offered: it is refused in `lib.rs`.
+    #[arg(long = "json", id = "json", hide = true)]
+    _json: bool,
 }
 
 /// A host that is about to serve.
@@ -66,13 +69,15 @@ impl Host {
     pub(crate) async fn open(args: &HostArgs, loaded: &Loaded, places: Places) -> Result<Host> {
         let given = &loaded.manifest.host;
         let Places { data, functions } = places;
-        for dir in [&data, &functions] {
-            std::fs::create_dir_all(dir).map_err(|error| {
-                fail(Exit::Failed, format!("cannot make the directory {}: {error}", dir.display()))
-            })?;
-        }
-        // The store first: it is what keeps two hosts off one directory.
+        // The store first: it makes the data directory, for this user alone,
+        // and is what keeps two hosts off it.
         let store = SqliteStore::open(&data)?;
+        std::fs::create_dir_all(&functions).map_err(|error| {
+            fail(
+                Exit::Failed,
+                format!("cannot make the directory {}: {error}", functions.display()),
+            )
+        })?;
         let keys = Keys::load(&data)?;
 
         let mut wasm = WasmConfig { cache_dir: data.join("components"), ..WasmConfig::default() };

@@ -68,7 +68,9 @@ pub(crate) async fn run(args: InvokeArgs) -> Result<()> {
             format!("there is no activity '{}'; activities: {known}", args.name),
         ));
     };
-    function.check_input(&input).map_err(|problem| fail(Exit::Usage, problem))?;
+    function.check_input(&input).map_err(|problem| {
+        fail(Exit::Usage, format!("the input does not fit activity '{}': {problem}", function.name))
+    })?;
     let options = CallOptions {
         timeout_ms: args.timeout.map(HumanDuration::millis),
         ..CallOptions::default()

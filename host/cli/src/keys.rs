@@ -84,12 +84,7 @@ fn load(dir: &Path) -> Result<Keys> {
 }
 
 fn create(place: &Place, kind: Kind, name: &str) -> Result<()> {
-    std::fs::create_dir_all(&place.data).map_err(|error| {
-        fail(
-            Exit::Failed,
-            format!("cannot make the data directory {}: {error}", place.data.display()),
-        )
-    })?;
+    sagahost_store::make_dir(&place.data)?;
     let kind = match kind {
         Kind::Manage => KeyKind::Manage,
         Kind::Use => KeyKind::Use,

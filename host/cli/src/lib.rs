@@ -29,7 +29,7 @@ mod watch;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use remote::{admin, events, instances, list, start};
 
@@ -109,8 +109,26 @@ enum Command {
 /// Runs the program, and gives its exit code.
 pub fn main() -> ExitCode {
     // An error of clap's prints itself and exits with 2.
-    let Cli { command, json: _ } = Cli::parse();
-    exit::code(run(command))
+    let cli = Cli::parse();
+    if let Some(error) = cli.json_in_vain() {
+        error.exit();
+    }
+    exit::code(run(cli.command))
+}
+
+impl Cli {
+    /// An error where JSON is asked of a command that prints none: clap takes
+    /// a global argument anywhere.
+    fn json_in_vain(&self) -> Option<clap::Error> {
+        let why = match (self.json, &self.command) {
+            (true, Command::Dev(_)) => "`dev` shows what happens to people only",
+            (true, Command::Serve(_)) => "`serve` writes its log as JSON with --log-format json",
+            (true, Command::Build(_)) => "`build` prints what the build commands print",
+            _ => return None,
+        };
+        let kind = clap::error::ErrorKind::UnknownArgument;
+        Some(Cli::command().error(kind, format!("there is no --json here: {why}")))
+    }
 }
 
 fn run(command: Command) -> Result<()> {
@@ -143,8 +161,6 @@ fn on_one_core<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -161,6 +177,31 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn json_is_not_asked_of_those_that_print_none() {
+        for command in ["dev", "serve", "build"] {
+            for line in [format!("--json {command}"), format!("{command} --json")] {
+                let words = ["sagahost"].into_iter().chain(line.split(' '));
+                let cli = Cli::try_parse_from(words).expect("is understood");
+                let error = cli.json_in_vain().unwrap_or_else(|| panic!("{line} is taken"));
+                assert_eq!(error.exit_code(), 2);
+            }
+            let mut cli = Cli::command();
+            cli.build();
+            let help = cli.find_subcommand_mut(command).expect("a command").render_help();
+            let help = help.to_string();
+            assert!(!help.contains("--json"), "{help}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_the_help_is_broken_by_its_own_marks() {
+        let mut cli = Cli::command();
+        cli.build();
+        let help = cli.find_subcommand_mut("bench").expect("a command").render_help().to_string();
+        assert!(help.contains("{{number}} and {{uuid}} in the input"), "{help}");
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub(crate) async fn open(loaded: &Loaded, functions: Option<&Path>) -> Result<Lo
         max_orchestrators: 1_024,
         ..WasmConfig::default()
     };
+    sagahost_store::make_dir(&data)?;
     std::fs::create_dir_all(&config.cache_dir).map_err(|error| {
         fail(Exit::Failed, format!("cannot make {}: {error}", config.cache_dir.display()))
     })?;

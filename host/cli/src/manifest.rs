@@ -60,8 +60,8 @@ pub(crate) struct Dev {
     pub(crate) components: Vec<PathBuf>,
     /// The functions folder of `dev`, where it is not the host's.
     pub(crate) functions: Option<PathBuf>,
-    /// An input for each function, as JSON text; `{{n}}` and `{{uuid}}` in it
-    /// are replaced.
+    /// An input for each function, as JSON text; `{{number}}` and `{{uuid}}` in
+    /// it are replaced.
     pub(crate) samples: BTreeMap<String, Spanned<String>>,
 }
 
@@ -146,6 +146,17 @@ impl Loaded {
     pub(crate) fn rules(&self) -> Result<Rules> {
         let rules = self.manifest.functions.iter().map(|rule| rule.get_ref().clone()).collect();
         Rules::new(rules, &self.folder).map_err(|error| fail(Exit::Usage, error.to_string()))
+    }
+
+    /// That there is none, for a command that can do nothing without.
+    pub(crate) fn missing(&self, instead: &str) -> anyhow::Error {
+        let folder = self.folder.display();
+        fail(
+            Exit::Usage,
+            format!(
+                "there is no {FILE} in {folder}: go where there is one, name one with --config FILE, {instead}"
+            ),
+        )
     }
 
     /// Makes the directories on this machine that functions were granted.
@@ -238,13 +249,23 @@ mod tests {
             [dev]
             build = [["cargo", "build"]]
             watch = ["src"]
-            samples.Saga = '{"id": "{{uuid}}", "n": {{n}}}'
+            samples.Saga = '{"id": "{{uuid}}", "n": {{number}}}'
         "#;
         let manifest = parse(text, Path::new("/x")).expect("is right");
         assert_eq!(manifest.host.listen, "127.0.0.1:8080".parse().ok());
         assert_eq!(manifest.host.memory_budget.map(ByteSize::bytes), Some(512 << 20));
         assert_eq!(manifest.functions.len(), 1);
         assert_eq!(manifest.dev.build, [["cargo", "build"]]);
+    }
+
+    #[test]
+    fn samples_keep_the_order_in_which_they_are_written() {
+        let manifest = parse("[dev.samples]\nZ = '1'\nB = '2'\nA = '3'\n", Path::new("/x"));
+        let loaded = Loaded { manifest: manifest.expect("is right"), ..Loaded::default() };
+        let mut names = ["A", "B", "Z"];
+        names.sort_by_key(|name| loaded.sample_place(name));
+        assert_eq!(names, ["Z", "B", "A"]);
+        assert_eq!(loaded.sample_place("Other"), None);
     }
 
     #[test]

@@ -2,13 +2,12 @@
 //! `events`.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use sagahost_core::{BlockedReason, Event, Json, LogLevel, Logs, Millis, Record, TaskId};
 
 use crate::output::{Paint, shorten};
-use crate::units::took;
+use crate::units::took_millis;
 
 /// The longest value that is shown, in characters.
 const VALUE: usize = 160;
@@ -44,8 +43,8 @@ impl Steps {
             }
             Event::TimerCreated { task, fire_at } => {
                 self.tasks.insert(*task, "timer".to_owned());
-                let wait = Duration::from_millis(fire_at.saturating_sub(*at));
-                format!("{} timer, in {}", paint.cyan("→"), took(wait))
+                let wait = took_millis(fire_at.saturating_sub(*at));
+                format!("{} timer, in {wait}", paint.cyan("→"))
             }
             Event::EventAwaited { task, name } => {
                 self.tasks.insert(*task, format!("event {name}"));
@@ -58,7 +57,7 @@ impl Steps {
                 lines = log_lines(logs, paint);
                 let which =
                     if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-                let time = took(Duration::from_millis(at.saturating_sub(*started_at)));
+                let time = took_millis(at.saturating_sub(*started_at));
                 format!(
                     "{} {} {} {}",
                     paint.green("✓"),
@@ -71,8 +70,8 @@ impl Steps {
                 lines = log_lines(logs, paint);
                 let next = match retry_at {
                     Some(retry) => {
-                        let wait = Duration::from_millis(retry.saturating_sub(*at));
-                        paint.yellow(&format!("again in {}", took(wait)))
+                        let wait = took_millis(retry.saturating_sub(*at));
+                        paint.yellow(&format!("again in {wait}"))
                     }
                     None => paint.red("no further attempt"),
                 };
@@ -134,10 +133,7 @@ impl Steps {
 
     fn age(&self, now: Millis, paint: Paint) -> String {
         self.started.map_or_else(String::new, |started| {
-            paint.dim(&format!(
-                "({} in all)",
-                took(Duration::from_millis(now.saturating_sub(started)))
-            ))
+            paint.dim(&format!("({} in all)", took_millis(now.saturating_sub(started))))
         })
     }
 }
@@ -172,7 +168,8 @@ fn level_mark(level: LogLevel, paint: Paint) -> String {
     }
 }
 
-fn log_lines(logs: &Logs, paint: Paint) -> Vec<String> {
+/// What an attempt wrote, to stand below its line.
+pub(crate) fn log_lines(logs: &Logs, paint: Paint) -> Vec<String> {
     let all = logs.stdout.lines().chain(logs.stderr.lines());
     let mut lines: Vec<String> = all
         .clone()
@@ -231,7 +228,7 @@ mod tests {
             output: json("true"),
             logs: Logs::default(),
         };
-        assert_eq!(line(completed), "✓ Pay true (5.0 ms, attempt 2)");
+        assert_eq!(line(completed), "✓ Pay true (5 ms, attempt 2)");
         assert_eq!(line(Event::TimerFired { task: 9 }), "✓ timer");
     }
 

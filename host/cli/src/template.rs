@@ -1,4 +1,4 @@
-//! Input with a part that is another for each saga: `{{n}}` and `{{uuid}}`.
+//! Input with a part that is another for each saga: `{{number}}` and `{{uuid}}`.
 
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ impl Template {
     pub(crate) fn new(text: &str) -> Self {
         let mut pieces = Vec::new();
         let mut rest = text;
-        let marks = [("{{n}}", Piece::Number), ("{{uuid}}", Piece::Uuid)];
+        let marks = [("{{number}}", Piece::Number), ("{{uuid}}", Piece::Uuid)];
         while let Some((at, mark, piece)) = marks
             .iter()
             .filter_map(|(mark, piece)| Some((rest.find(mark)?, mark, piece)))
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn each_saga_gets_its_own_input() {
-        let template = Template::new(r#"{"id":"a-{{n}}-{{uuid}}","n":{{n}}}"#);
+        let template = Template::new(r#"{"id":"a-{{number}}-{{uuid}}","n":{{number}}}"#);
         let filled = template.fill(7);
         assert!(filled.starts_with(r#"{"id":"a-7-"#) && filled.ends_with(r#","n":7}"#), "{filled}");
         assert_ne!(filled, template.fill(7));

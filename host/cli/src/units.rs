@@ -26,6 +26,16 @@ pub(crate) fn took(duration: Duration) -> String {
     }
 }
 
+/// The same of whole milliseconds, as the journal has them: 0 of them is no
+/// time at all only to its clock.
+pub(crate) fn took_millis(millis: u64) -> String {
+    match millis {
+        0 => "< 1 ms".to_owned(),
+        1..100 => format!("{millis} ms"),
+        _ => took(Duration::from_millis(millis)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +46,6 @@ mod tests {
         let shown = [100, 5_500, 250_000, 3_200_000, 600_000_000]
             .map(|micros| took(Duration::from_micros(micros)));
         assert_eq!(shown, ["100 µs", "5.5 ms", "250 ms", "3.2 s", "10 min"]);
+        assert_eq!([0, 5, 250, 3_200].map(took_millis), ["< 1 ms", "5 ms", "250 ms", "3.2 s"]);
     }
 }

@@ -9,17 +9,9 @@ use crate::{
 /// What the orchestrator asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TaskKind {
-    Activity {
-        function: String,
-        input: Json,
-        policy: CallPolicy,
-    },
-    Timer {
-        fire_at: Millis,
-    },
-    Event {
-        name: String,
-    },
+    Activity { function: String, input: Json, policy: CallPolicy },
+    Timer { fire_at: Millis },
+    Event { name: String },
 }
 
 /// How far a task has come.
@@ -192,29 +184,22 @@ impl Instance {
         if !self.is_busy() {
             return Vec::new();
         }
-        (0..self.tasks.len() as TaskId)
-            .filter_map(|task| self.attempt_of(task))
-            .collect()
+        (0..self.tasks.len() as TaskId).filter_map(|task| self.attempt_of(task)).collect()
     }
 
     /// The attempt of this task that is out, if one is.
     pub fn attempt_of(&self, task: TaskId) -> Option<Attempt> {
         let found = self.tasks.get(task as usize)?;
         match (&found.kind, &found.state) {
-            (
-                TaskKind::Activity {
-                    function,
-                    input,
-                    policy,
-                },
-                TaskState::Running { attempt },
-            ) => Some(Attempt {
-                task,
-                attempt: *attempt,
-                function: function.clone(),
-                input: input.clone(),
-                timeout_ms: policy.timeout_ms,
-            }),
+            (TaskKind::Activity { function, input, policy }, TaskState::Running { attempt }) => {
+                Some(Attempt {
+                    task,
+                    attempt: *attempt,
+                    function: function.clone(),
+                    input: input.clone(),
+                    timeout_ms: policy.timeout_ms,
+                })
+            }
             _ => None,
         }
     }
@@ -241,12 +226,7 @@ impl Instance {
         self.updated = self.updated.max(at);
         match event {
             Event::Started(_) => {}
-            Event::Scheduled {
-                task,
-                function,
-                input,
-                policy,
-            } => {
+            Event::Scheduled { task, function, input, policy } => {
                 self.open_activities += 1;
                 let kind = TaskKind::Activity {
                     function: function.clone(),
@@ -257,12 +237,7 @@ impl Instance {
             }
             Event::TimerCreated { task, fire_at } => {
                 self.wakes.insert((*fire_at, *task));
-                self.add_task(
-                    *task,
-                    at,
-                    TaskKind::Timer { fire_at: *fire_at },
-                    TaskState::Waiting,
-                );
+                self.add_task(*task, at, TaskKind::Timer { fire_at: *fire_at }, TaskState::Waiting);
             }
             Event::EventAwaited { task, name } => {
                 self.add_task(
@@ -283,32 +258,18 @@ impl Instance {
             Event::TaskCompleted { task, output, .. } => {
                 self.complete(*task, at, Ok(output.clone()));
             }
-            Event::AttemptFailed {
-                task,
-                attempt,
-                failure,
-                retry_at,
-                ..
-            } => match retry_at {
+            Event::AttemptFailed { task, attempt, failure, retry_at, .. } => match retry_at {
                 None => self.complete(*task, at, Err(failure.clone())),
                 Some(retry_at) => {
                     self.wakes.insert((*retry_at, *task));
                     self.set_state(
                         *task,
-                        TaskState::Retrying {
-                            attempt: attempt + 1,
-                            at: *retry_at,
-                        },
+                        TaskState::Retrying { attempt: attempt + 1, at: *retry_at },
                     );
                 }
             },
             Event::AttemptLost { task, attempt } => {
-                self.set_state(
-                    *task,
-                    TaskState::Running {
-                        attempt: attempt + 1,
-                    },
-                );
+                self.set_state(*task, TaskState::Running { attempt: attempt + 1 });
                 if let Some(task) = self.tasks.get_mut(*task as usize) {
                     task.lost += 1;
                 }
@@ -317,11 +278,7 @@ impl Instance {
             Event::EventRaised { name, input } => {
                 match self.waits.get_mut(name).and_then(VecDeque::pop_front) {
                     Some(task) => self.complete(task, at, Ok(input.clone())),
-                    None => self
-                        .raised
-                        .entry(name.clone())
-                        .or_default()
-                        .push_back(input.clone()),
+                    None => self.raised.entry(name.clone()).or_default().push_back(input.clone()),
                 }
             }
             Event::StatusSet { status } => self.custom_status = Some(status.clone()),
@@ -335,18 +292,9 @@ impl Instance {
     }
 
     fn add_task(&mut self, task: TaskId, scheduled_at: Millis, kind: TaskKind, state: TaskState) {
-        debug_assert_eq!(
-            task as usize,
-            self.tasks.len(),
-            "tasks are numbered in order"
-        );
+        debug_assert_eq!(task as usize, self.tasks.len(), "tasks are numbered in order");
         self.asked.push(Asked::Task(task));
-        self.tasks.push(Task {
-            kind,
-            state,
-            scheduled_at,
-            lost: 0,
-        });
+        self.tasks.push(Task { kind, state, scheduled_at, lost: 0 });
     }
 
     pub(crate) fn set_state(&mut self, task: TaskId, state: TaskState) {

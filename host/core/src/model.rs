@@ -73,7 +73,9 @@ pub struct Failure {
 impl Failure {
     /// A failure that the host itself found. Its code is `host.` and the
     /// kind's name (`host.timeout`, `host.memory-limit`, ...). All but
-    /// [`FailureKind::BadOutput`] may be retried.
+    /// [`FailureKind::BadOutput`] and [`FailureKind::HostLost`] may be
+    /// retried: the one would be as bad again, and the other is what is left
+    /// when many attempts came to nothing.
     pub fn host(kind: FailureKind, message: impl Into<String>) -> Self {
         let code = match kind {
             FailureKind::Returned => "host.failure",
@@ -91,7 +93,7 @@ impl Failure {
             code: code.to_owned(),
             message: message.into(),
             details: None,
-            retryable: !matches!(kind, FailureKind::BadOutput),
+            retryable: !matches!(kind, FailureKind::BadOutput | FailureKind::HostLost),
         }
     }
 }
@@ -169,10 +171,7 @@ pub struct CallPolicy {
 impl Default for CallPolicy {
     /// One attempt of at most 30 seconds.
     fn default() -> Self {
-        CallPolicy {
-            retry: RetryPolicy::default(),
-            timeout_ms: 30_000,
-        }
+        CallPolicy { retry: RetryPolicy::default(), timeout_ms: 30_000 }
     }
 }
 
@@ -234,9 +233,7 @@ impl RuntimeStatus {
 
     /// The status of this name, in any case.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.as_str().eq_ignore_ascii_case(name))
+        Self::ALL.into_iter().find(|status| status.as_str().eq_ignore_ascii_case(name))
     }
 
     /// The number the store keeps for it: its place in [`Self::ALL`].
@@ -290,10 +287,7 @@ pub fn check_instance_id(id: &str) -> Result<(), BadInstanceId> {
     if id.starts_with('@') {
         return Err(BadInstanceId::Reserved);
     }
-    match id
-        .chars()
-        .find(|c| matches!(c, '/' | '\\' | '#' | '?') || c.is_control())
-    {
+    match id.chars().find(|c| matches!(c, '/' | '\\' | '#' | '?') || c.is_control()) {
         Some(c) => Err(BadInstanceId::Character(c)),
         None => Ok(()),
     }

@@ -117,16 +117,8 @@ impl Orchestration {
     pub fn start(now: Millis, started: Started) -> Self {
         let instance = Instance::new(now, started.clone());
         let cursor = Cursor::new(&instance, false);
-        let turn = Turn {
-            records: vec![Record(now, Event::Started(started))],
-            ..Turn::default()
-        };
-        Orchestration {
-            instance,
-            cursor,
-            turn,
-            now,
-        }
+        let turn = Turn { records: vec![Record(now, Event::Started(started))], ..Turn::default() };
+        Orchestration { instance, cursor, turn, now }
     }
 
     /// One that is loaded from its journal. Its code has not run yet: run it
@@ -153,12 +145,7 @@ impl Orchestration {
         let instance = instance.ok_or(LoadError::NoStart)?;
         let cursor = Cursor::new(&instance, true);
         let now = instance.updated;
-        Ok(Orchestration {
-            instance,
-            cursor,
-            turn: Turn::default(),
-            now,
-        })
+        Ok(Orchestration { instance, cursor, turn: Turn::default(), now })
     }
 
     /// Its state.
@@ -211,16 +198,7 @@ impl Orchestration {
                 self.record(Event::EventRaised { name, input });
             }
             (Command::Terminate { reason }, None) => self.finish(Event::Terminated { reason }),
-            (
-                Command::AttemptEnded {
-                    task,
-                    attempt,
-                    started_at,
-                    outcome,
-                    logs,
-                },
-                None,
-            ) => {
+            (Command::AttemptEnded { task, attempt, started_at, outcome, logs }, None) => {
                 self.attempt_ended(task, attempt, started_at, outcome, logs);
             }
             (Command::Tick, None) => self.tick(),
@@ -248,13 +226,7 @@ impl Orchestration {
         };
         match outcome {
             Ok(output) => {
-                self.record(Event::TaskCompleted {
-                    task,
-                    attempt,
-                    started_at,
-                    output,
-                    logs,
-                });
+                self.record(Event::TaskCompleted { task, attempt, started_at, output, logs });
             }
             Err(failure) => {
                 let attempted = Attempted {
@@ -281,19 +253,13 @@ impl Orchestration {
             if at > self.now {
                 break;
             }
-            match self
-                .instance
-                .tasks
-                .get(task as usize)
-                .map(|task| &task.state)
-            {
+            match self.instance.tasks.get(task as usize).map(|task| &task.state) {
                 Some(TaskState::Retrying { attempt, .. }) => {
                     // Nothing to journal: that the attempt begins follows
                     // from the failure that was journaled with its time.
                     let attempt = *attempt;
                     self.instance.wakes.remove(&(at, task));
-                    self.instance
-                        .set_state(task, TaskState::Running { attempt });
+                    self.instance.set_state(task, TaskState::Running { attempt });
                     self.attempt(task);
                 }
                 Some(TaskState::Waiting) => self.record(Event::TimerFired { task }),
@@ -364,17 +330,8 @@ impl Orchestration {
         let task = self.instance.tasks.len() as TaskId;
         self.cursor.asked(&request);
         match request {
-            Request::Activity {
-                function,
-                input,
-                policy,
-            } => {
-                self.record(Event::Scheduled {
-                    task,
-                    function,
-                    input,
-                    policy,
-                });
+            Request::Activity { function, input, policy } => {
+                self.record(Event::Scheduled { task, function, input, policy });
                 self.attempt(task);
             }
             Request::Timer { fire_at } => {
@@ -402,10 +359,7 @@ impl Orchestration {
             return Ok(None);
         };
         match &self.instance.tasks[task as usize].state {
-            TaskState::Done(outcome) => Ok(Some(Completion {
-                task,
-                outcome: outcome.clone(),
-            })),
+            TaskState::Done(outcome) => Ok(Some(Completion { task, outcome: outcome.clone() })),
             state => Err(Mismatch {
                 position: task as usize,
                 journal: format!("task {task} in state {state:?}"),

@@ -132,14 +132,8 @@ impl Cursor {
             (Some(Asked::Task(journal)), request) => {
                 match (&instance.tasks[journal as usize].kind, request) {
                     (
-                        TaskKind::Activity {
-                            function, input, ..
-                        },
-                        Request::Activity {
-                            function: asked,
-                            input: given,
-                            ..
-                        },
+                        TaskKind::Activity { function, input, .. },
+                        Request::Activity { function: asked, input: given, .. },
                     ) => function == asked && input == given,
                     (TaskKind::Timer { fire_at }, Request::Timer { fire_at: asked }) => {
                         fire_at == asked
@@ -171,11 +165,7 @@ impl Cursor {
         tasks: &[TaskId],
     ) -> Result<Option<TaskId>, Mismatch> {
         self.begun = true;
-        let limit = if self.replaying {
-            self.limit
-        } else {
-            instance.completions.len()
-        };
+        let limit = if self.replaying { self.limit } else { instance.completions.len() };
         let place = if tasks.is_empty() {
             let place = self.given;
             if place >= limit {
@@ -207,10 +197,9 @@ impl Cursor {
         limit: usize,
     ) -> Result<Option<usize>, Mismatch> {
         if let Some(unknown) = tasks.iter().find(|task| **task as usize >= self.tasks) {
-            return Err(self.mismatch(
-                instance,
-                format!("to wait for task {unknown}, which it never made"),
-            ));
+            return Err(
+                self.mismatch(instance, format!("to wait for task {unknown}, which it never made"))
+            );
         }
         self.places.resize(instance.tasks.len(), None);
         for (place, (task, _)) in instance.completions.iter().enumerate().skip(self.placed) {
@@ -256,20 +245,14 @@ impl Cursor {
             (Some(End::Failed(journal)), Err(failure)) => journal.code == failure.code,
             _ => false,
         };
-        if same {
-            Ok(())
-        } else {
-            Err(self.mismatch(instance, ended))
-        }
+        if same { Ok(()) } else { Err(self.mismatch(instance, ended)) }
     }
 
     fn mismatch(&self, instance: &Instance, code: String) -> Mismatch {
         let journal = match instance.asked.get(self.requests) {
             Some(Asked::Cancel(task)) => format!("task {task} given up"),
             Some(Asked::Task(task)) => match &instance.tasks[*task as usize].kind {
-                TaskKind::Activity {
-                    function, input, ..
-                } => {
+                TaskKind::Activity { function, input, .. } => {
                     format!("activity {function} with input {}", short(input.as_str()))
                 }
                 TaskKind::Timer { fire_at } => format!("a timer that fires at {fire_at}"),
@@ -284,11 +267,7 @@ impl Cursor {
                 Some(End::Terminated(_)) => "nothing more, and was terminated".into(),
             },
         };
-        Mismatch {
-            position: self.requests,
-            journal,
-            code,
-        }
+        Mismatch { position: self.requests, journal, code }
     }
 
     pub(crate) fn new_uuid(&mut self) -> String {
@@ -310,9 +289,7 @@ impl Cursor {
 
 fn describe(request: &Request) -> String {
     match request {
-        Request::Activity {
-            function, input, ..
-        } => {
+        Request::Activity { function, input, .. } => {
             format!("activity {function} with input {}", short(input.as_str()))
         }
         Request::Timer { fire_at } => format!("a timer that fires at {fire_at}"),

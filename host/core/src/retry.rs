@@ -29,9 +29,7 @@ pub fn next_attempt(
         return None;
     }
     let at =
-        attempted
-            .ended_at
-            .saturating_add(interval(policy, attempted.counted, attempted.chance));
+        attempted.ended_at.saturating_add(interval(policy, attempted.counted, attempted.chance));
     match policy.total_time_ms {
         Some(total) if at > attempted.scheduled_at.saturating_add(total) => None,
         _ => Some(at),
@@ -46,11 +44,7 @@ fn interval(policy: &RetryPolicy, counted: u32, chance: f64) -> Millis {
     let exponent = i32::try_from(counted.saturating_sub(1)).unwrap_or(i32::MAX);
     let grown = (policy.first_interval_ms as f64) * backoff.powi(exponent);
     let capped = grown.min(policy.max_interval_ms as f64);
-    let jitter = if policy.jitter.is_nan() {
-        0.0
-    } else {
-        policy.jitter.clamp(0.0, 1.0)
-    };
+    let jitter = if policy.jitter.is_nan() { 0.0 } else { policy.jitter.clamp(0.0, 1.0) };
     let jittered = capped * (1.0 + jitter * (2.0 * chance - 1.0));
     // A cast from a float saturates, and a NaN becomes 0.
     jittered as Millis
@@ -72,12 +66,7 @@ mod tests {
     }
 
     fn after(counted: u32) -> Attempted {
-        Attempted {
-            counted,
-            scheduled_at: 0,
-            ended_at: 1_000,
-            chance: 0.5,
-        }
+        Attempted { counted, scheduled_at: 0, ended_at: 1_000, chance: 0.5 }
     }
 
     fn timeout() -> Failure {
@@ -86,22 +75,14 @@ mod tests {
 
     #[test]
     fn intervals_grow_up_to_the_longest_and_end_with_the_attempts() {
-        let at: Vec<_> = (1..=4)
-            .map(|n| next_attempt(&policy(), &timeout(), after(n)))
-            .collect();
+        let at: Vec<_> = (1..=4).map(|n| next_attempt(&policy(), &timeout(), after(n))).collect();
         assert_eq!(at, [Some(1_100), Some(1_200), Some(1_300), None]);
     }
 
     #[test]
     fn zero_attempts_means_no_limit() {
-        let policy = RetryPolicy {
-            max_attempts: 0,
-            ..policy()
-        };
-        assert_eq!(
-            next_attempt(&policy, &timeout(), after(u32::MAX)),
-            Some(1_300)
-        );
+        let policy = RetryPolicy { max_attempts: 0, ..policy() };
+        assert_eq!(next_attempt(&policy, &timeout(), after(u32::MAX)), Some(1_300));
     }
 
     #[test]
@@ -109,29 +90,20 @@ mod tests {
         let mut failure = timeout();
         failure.retryable = false;
         assert_eq!(next_attempt(&policy(), &failure, after(1)), None);
-        let policy = RetryPolicy {
-            do_not_retry: vec!["host.timeout".into()],
-            ..policy()
-        };
+        let policy = RetryPolicy { do_not_retry: vec!["host.timeout".into()], ..policy() };
         assert_eq!(next_attempt(&policy, &timeout(), after(1)), None);
     }
 
     #[test]
     fn no_attempt_begins_after_the_total_time() {
-        let policy = RetryPolicy {
-            total_time_ms: Some(1_150),
-            ..policy()
-        };
+        let policy = RetryPolicy { total_time_ms: Some(1_150), ..policy() };
         assert_eq!(next_attempt(&policy, &timeout(), after(1)), Some(1_100));
         assert_eq!(next_attempt(&policy, &timeout(), after(2)), None);
     }
 
     #[test]
     fn jitter_stays_within_its_part() {
-        let policy = RetryPolicy {
-            jitter: 0.5,
-            ..policy()
-        };
+        let policy = RetryPolicy { jitter: 0.5, ..policy() };
         let at = |chance| next_attempt(&policy, &timeout(), Attempted { chance, ..after(1) });
         assert_eq!((at(0.0), at(0.5)), (Some(1_050), Some(1_100)));
         assert!(at(0.999).is_some_and(|at| at > 1_145 && at < 1_150));
@@ -140,11 +112,7 @@ mod tests {
     #[test]
     fn senseless_numbers_do_no_harm() {
         for (backoff, jitter) in [(f64::NAN, f64::NAN), (0.0, -3.0), (f64::INFINITY, 9.0)] {
-            let policy = RetryPolicy {
-                backoff,
-                jitter,
-                ..policy()
-            };
+            let policy = RetryPolicy { backoff, jitter, ..policy() };
             for counted in [1, 2, 3] {
                 let at = next_attempt(&policy, &timeout(), after(counted));
                 assert!(

@@ -50,11 +50,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 fn policy() -> CallPolicy {
     CallPolicy {
-        retry: RetryPolicy {
-            max_attempts: 3,
-            first_interval_ms: 10,
-            ..RetryPolicy::default()
-        },
+        retry: RetryPolicy { max_attempts: 3, first_interval_ms: 10, ..RetryPolicy::default() },
         timeout_ms: 1_000,
     }
 }
@@ -81,10 +77,7 @@ fn happen(world: &mut World, happening: &Happening) {
             }
         }
         Happening::Raise(n) => {
-            let command = Command::RaiseEvent {
-                name: format!("E{n}"),
-                input: Json::null(),
-            };
+            let command = Command::RaiseEvent { name: format!("E{n}"), input: Json::null() };
             let ended = world.ended();
             assert_eq!(world.turn(Some(command)).is_err(), ended);
         }
@@ -100,10 +93,7 @@ fn happen(world: &mut World, happening: &Happening) {
 /// The state loaded from the journal is the state in memory, and the code
 /// sees on replay what it saw.
 fn check(world: &World) {
-    assert_eq!(
-        world.blocked, None,
-        "a faithful code never differs from its journal"
-    );
+    assert_eq!(world.blocked, None, "a faithful code never differs from its journal");
     let loaded = Orchestration::load(&world.chunks).expect("the journal is whole");
     let (stored, live) = (loaded.instance(), world.orchestration.instance());
     assert_eq!(stored.events(), live.events());
@@ -111,9 +101,7 @@ fn check(world: &World) {
     assert_eq!(stored.custom_status(), live.custom_status());
     assert_eq!(stored.is_busy(), live.is_busy());
     assert_eq!(stored.updated(), live.updated());
-    let trace = world
-        .replay()
-        .expect("a faithful code never differs from its journal");
+    let trace = world.replay().expect("a faithful code never differs from its journal");
     if let Some(code) = &world.code {
         assert_eq!(trace, code.trace);
     }

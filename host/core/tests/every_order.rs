@@ -64,14 +64,7 @@ fn two_parallel_steps_end_in_every_order_with_every_crash_between() {
     use Op::*;
     let start = || {
         World::start(
-            vec![
-                Activity(0),
-                Activity(1),
-                AwaitAny,
-                AwaitAny,
-                Activity(2),
-                Await(2),
-            ],
+            vec![Activity(0), Activity(1), AwaitAny, AwaitAny, Activity(2), Await(2)],
             no_retry(),
         )
     };
@@ -79,24 +72,16 @@ fn two_parallel_steps_end_in_every_order_with_every_crash_between() {
     explore(&start, 6, &mut |path, world| {
         visited += 1;
         assert_eq!(world.blocked, None, "{path:?}");
-        world
-            .replay()
-            .unwrap_or_else(|mismatch| panic!("{path:?}: {mismatch}"));
+        world.replay().unwrap_or_else(|mismatch| panic!("{path:?}: {mismatch}"));
         if world.ended() {
             ended += 1;
             assert!(world.out.is_empty(), "{path:?}: {:?}", world.out);
         } else {
-            assert!(
-                !world.out.is_empty(),
-                "{path:?}: nothing is out, and it waits"
-            );
+            assert!(!world.out.is_empty(), "{path:?}: nothing is out, and it waits");
         }
     });
     // Three steps and three more happenings: enough to be all orders.
-    assert!(
-        visited > 5_000 && ended > 500,
-        "{visited} worlds, {ended} of them ended"
-    );
+    assert!(visited > 5_000 && ended > 500, "{visited} worlds, {ended} of them ended");
 }
 
 #[test]
@@ -115,11 +100,7 @@ fn a_step_that_was_lost_with_its_host_is_attempted_again_under_the_same_key() {
 #[test]
 fn lost_attempts_do_not_count_as_retries_but_are_not_made_for_ever() {
     let policy = CallPolicy {
-        retry: RetryPolicy {
-            max_attempts: 2,
-            first_interval_ms: 1,
-            ..RetryPolicy::default()
-        },
+        retry: RetryPolicy { max_attempts: 2, first_interval_ms: 1, ..RetryPolicy::default() },
         ..CallPolicy::default()
     };
     let mut world = World::start(vec![Op::Activity(0), Op::Await(0)], policy);
@@ -146,23 +127,11 @@ fn events_are_kept_in_order_and_each_is_delivered_once() {
     use Op::*;
     let raise = |world: &mut World, n: u8| {
         let input = Json::of(&n).expect("a number is JSON");
-        let command = Command::RaiseEvent {
-            name: "E0".into(),
-            input,
-        };
+        let command = Command::RaiseEvent { name: "E0".into(), input };
         world.turn(Some(command)).expect("it has not ended");
     };
     let mut world = World::start(
-        vec![
-            Activity(0),
-            Await(0),
-            Event(0),
-            Await(1),
-            Event(0),
-            Await(2),
-            Event(0),
-            Await(3),
-        ],
+        vec![Activity(0), Await(0), Event(0), Await(1), Event(0), Await(2), Event(0), Await(3)],
         no_retry(),
     );
     raise(&mut world, 1);
@@ -173,39 +142,23 @@ fn events_are_kept_in_order_and_each_is_delivered_once() {
     raise(&mut world, 3);
     assert!(world.ended());
     let trace = world.replay().expect("faithful");
-    let numbers: Vec<_> = trace
-        .iter()
-        .skip(1)
-        .map(|seen| seen.contains("Json(RawValue(1))"))
-        .collect();
+    let numbers: Vec<_> =
+        trace.iter().skip(1).map(|seen| seen.contains("Json(RawValue(1))")).collect();
     assert_eq!(numbers, [true, false, false], "{trace:?}");
-    assert!(
-        trace[2].contains("RawValue(2)") && trace[3].contains("RawValue(3)"),
-        "{trace:?}"
-    );
+    assert!(trace[2].contains("RawValue(2)") && trace[3].contains("RawValue(3)"), "{trace:?}");
 }
 
 #[test]
 fn an_event_does_not_go_to_a_wait_that_was_given_up() {
     use Op::*;
     let mut world = World::start(
-        vec![
-            Event(0),
-            Timer(5),
-            AwaitOneOf(vec![0, 1]),
-            Cancel(0),
-            Event(0),
-            Await(2),
-        ],
+        vec![Event(0), Timer(5), AwaitOneOf(vec![0, 1]), Cancel(0), Event(0), Await(2)],
         no_retry(),
     );
     world.now += 10;
     world.turn(Some(Command::Tick)).expect("never rejected");
     assert!(!world.ended());
-    let command = Command::RaiseEvent {
-        name: "E0".into(),
-        input: Json::null(),
-    };
+    let command = Command::RaiseEvent { name: "E0".into(), input: Json::null() };
     world.turn(Some(command)).expect("it has not ended");
     assert!(world.ended());
     world.replay().expect("faithful");
@@ -218,17 +171,11 @@ fn a_blocked_orchestration_loses_nothing_and_goes_on_when_its_code_is_back() {
     let mut world = World::start(right.clone(), no_retry());
     world.evict();
     world.script = vec![Activity(1), Event(0), Await(1), Await(0)];
-    let raise = Command::RaiseEvent {
-        name: "E0".into(),
-        input: Json::null(),
-    };
+    let raise = Command::RaiseEvent { name: "E0".into(), input: Json::null() };
     world.turn(Some(raise)).expect("it has not ended");
     let mismatch = world.blocked.take().expect("the code has changed");
     assert_eq!(mismatch.position, 0);
-    assert!(
-        mismatch.journal.contains("A0") && mismatch.code.contains("A1"),
-        "{mismatch}"
-    );
+    assert!(mismatch.journal.contains("A0") && mismatch.code.contains("A1"), "{mismatch}");
     world.orchestration.block(BlockedReason::Mismatch {
         position: mismatch.position,
         journal: mismatch.journal,
@@ -236,11 +183,7 @@ fn a_blocked_orchestration_loses_nothing_and_goes_on_when_its_code_is_back() {
     });
     world.turn(None).expect("nothing to reject");
     // Its activity ends while it is blocked.
-    world.blocked = Some(Mismatch {
-        position: 0,
-        journal: String::new(),
-        code: String::new(),
-    });
+    world.blocked = Some(Mismatch { position: 0, journal: String::new(), code: String::new() });
     world.end_attempt(0, Ok(Json::null()));
 
     world.blocked = None;

@@ -38,7 +38,7 @@ impl Default for EngineConfig {
             functions_dir: PathBuf::from("functions"),
             memory_budget: 256 * 1024 * 1024,
             max_orchestrators: 4096,
-            hold: Duration::from_millis(10),
+            hold: Duration::from_millis(100),
         }
     }
 }

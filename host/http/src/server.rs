@@ -67,8 +67,8 @@ impl Default for ServerConfig {
 pub enum HttpError {
     /// The address can be reached from elsewhere, and there are no keys.
     #[error(
-        "{0} can be reached from other machines, and this host has no API keys: create one with \
-         `sagahost key create NAME`, or listen on 127.0.0.1"
+        "{0} can be reached from other machines, and this host has no API keys: make one with \
+         `sagahost key create --data DIR --kind manage --name NAME`, or listen on 127.0.0.1"
     )]
     KeysNeeded(SocketAddr),
     /// The address cannot be listened on.

@@ -30,6 +30,6 @@ mod store;
 mod types;
 
 pub use error::{StoreError, WriteError};
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteStore, make_dir};
 pub use store::Store;
 pub use types::*;

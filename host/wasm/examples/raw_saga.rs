@@ -4,7 +4,6 @@
 //! cargo run --release -p sagahost-wasm --example raw_saga
 //! ```
 
-use std::sync::Arc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 

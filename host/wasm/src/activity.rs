@@ -203,6 +203,9 @@ fn wasi(
     for (name, value) in &settings.env {
         wasi.env(name, value.reveal());
     }
+    // File operations run where the guest runs. Handing each to another
+    // thread would cost several times what most of them take.
+    wasi.allow_blocking_current_thread(true);
     for dir in &settings.dirs {
         let perms = match dir.access {
             Access::Read => FsPerms::ReadOnly,

@@ -5,7 +5,7 @@ use sagahost_core::{Json, RetryPolicy};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::capture::shorten;
+use crate::mistakes;
 
 /// Activity or orchestrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -64,40 +64,17 @@ pub struct Function {
     pub(crate) input: Option<Validator>,
 }
 
-/// How many mistakes of one input are named.
-const MISTAKES: usize = 3;
-
 impl Function {
     /// Checks an input against the function's schema.
     ///
     /// # Errors
-    /// What does not fit, where, and what would.
+    /// Where it does not fit, and what would do. The function is not named.
     pub fn check_input(&self, input: &Json) -> Result<(), String> {
-        let Some(validator) = &self.input else {
+        let (Some(schema), Some(validator)) = (&self.input_schema, &self.input) else {
             return Ok(());
         };
         let value: Value = serde_json::from_str(input.as_str())
-            .map_err(|error| format!("the input of `{}` cannot be read: {error}", self.name))?;
-        let mut mistakes: Vec<String> = validator
-            .iter_errors(&value)
-            .take(MISTAKES + 1)
-            .map(|error| {
-                let place = error.instance_path().to_string();
-                let place = if place.is_empty() { "the input" } else { &place };
-                format!("{place}: {}", shorten(&error.to_string(), 300))
-            })
-            .collect();
-        if mistakes.is_empty() {
-            return Ok(());
-        }
-        if mistakes.len() > MISTAKES {
-            mistakes.truncate(MISTAKES);
-            mistakes.push("and more".to_owned());
-        }
-        Err(format!(
-            "the input does not fit the schema of `{}`: {}",
-            self.name,
-            mistakes.join("; ")
-        ))
+            .map_err(|error| format!("it cannot be read: {error}"))?;
+        mistakes::find(schema, validator, &value).map_or(Ok(()), Err)
     }
 }

@@ -36,6 +36,7 @@ mod inspect;
 mod linkers;
 mod load;
 mod meter;
+mod mistakes;
 mod orchestration;
 mod orchestrator;
 mod registry;

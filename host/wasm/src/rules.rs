@@ -23,7 +23,7 @@ use crate::config::MAX_ACTIVITY_MEMORY;
 /// One rule of the manifest, as it is written:
 ///
 /// ```toml
-/// [[function]]
+/// [[functions]]
 /// names = ["PaymentActivity", "Rollback*"]
 /// dirs = [{ host = "data/shop", guest = "/shop", access = "write" }]
 /// env = { SHOP = "main" }
@@ -117,8 +117,8 @@ pub struct HttpMethods {
     pub methods: Vec<String>,
 }
 
-/// How functions are retried; what is not given is as in
-/// [`RetryPolicy::default`], but for the attempts, which are 3.
+/// How functions are retried; what is not given is as in the SDK: 3 attempts,
+/// `jitter` 0.1, and the rest as in [`RetryPolicy::default`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RetryRule {
@@ -139,6 +139,10 @@ pub struct RetryRule {
     pub do_not_retry: Vec<String>,
 }
 
+/// By which part an interval varies where a rule does not say it. It keeps
+/// what failed together from being tried again together.
+const JITTER: f64 = 0.1;
+
 impl RetryRule {
     fn policy(&self) -> RetryPolicy {
         let default = RetryPolicy::default();
@@ -150,7 +154,7 @@ impl RetryRule {
             backoff: self.backoff.unwrap_or(default.backoff),
             max_interval_ms: millis(self.max_interval, default.max_interval_ms),
             total_time_ms: self.total_time.map(|it| it.millis()),
-            jitter: self.jitter.unwrap_or(default.jitter),
+            jitter: self.jitter.unwrap_or(JITTER),
             do_not_retry: self.do_not_retry.clone(),
         }
     }

@@ -66,6 +66,9 @@ fn changing(text: &str) -> Option<(usize, &'static str)> {
     if shaped("00:00:00") {
         return Some((fraction(8), "<clock>"));
     }
+    if text.starts_with("< 1 ms") {
+        return Some(("< 1 ms".len(), "<amount>"));
+    }
     let hex = text
         .find(|c: char| !c.is_ascii_digit() && !('a'..='f').contains(&c) && c != '-')
         .unwrap_or(text.len());
@@ -94,6 +97,7 @@ fn what_changes_is_masked_and_the_rest_compared() {
         "at <time> or <clock> id <id> took <amount> (<amount>), 7 of 12"
     );
     assert_eq!(mask("order-7 x12s 12 sagas"), "order-7 x12s 12 sagas");
+    assert_eq!(mask("(< 1 ms, attempt 2)"), "(<amount>, attempt 2)");
     for (expected, said, right) in [
         ("a", "a", true),
         ("a", "ab", false),

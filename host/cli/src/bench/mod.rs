@@ -38,8 +38,8 @@ for each saga's result. What is measured:
   CPU, memory      of the server, from /proc, where it runs on this machine;
                    memory is the most it has had since it was started
 
-The load before (--warm-up) is not counted. {{n}} and {{uuid}} in the input are
-replaced for each saga. Without --input, the manifest's sample for NAME is
+The load before (--warm-up) is not counted. {{number}} and {{uuid}} in the input
+are replaced for each saga. Without --input, the manifest's sample for NAME is
 taken, if ./sagahost.toml has one.
 
 --floor measures in the same run, while no load runs, what the parts allow:
@@ -179,7 +179,7 @@ fn input_of(args: &BenchArgs, loaded: &Loaded, name: &str) -> Result<Template> {
         return Ok(Template::new(&format!("[{}]", texts.join(","))));
     }
     match &args.input {
-        // A template need not be JSON before it is filled: `{"n": {{n}}}`.
+        // A template need not be JSON before it is filled: `{"n": {{number}}}`.
         Some(text) if !text.starts_with('@') && text != "-" => {
             let template = Template::new(text);
             input::read(&template.fill(1))?;

@@ -5,12 +5,18 @@ use std::io;
 use anyhow::Result;
 use bytes::Bytes;
 use hyper::Method;
+use sagahost_core::{Failure, Logs};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::client::{BASE, Remote, RemoteArgs, encode, with_query};
 use crate::exit::{Exit, silently};
 use crate::input;
 use crate::output::{self, Paint, shorten};
+use crate::steps::log_lines;
+
+/// How much of a value a line of the history shows, in characters.
+const VALUE: usize = 80;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -24,7 +30,7 @@ Exit codes: 0 it runs or completed, 1 it failed or was terminated, 3 no host,
 pub(crate) struct StatusArgs {
     /// The instance's id
     id: String,
-    /// Show what happened so far, with inputs and outputs
+    /// Show what happened so far: steps, their attempts, and what these wrote
     #[arg(long)]
     history: bool,
     #[command(flatten)]
@@ -122,30 +128,66 @@ pub(crate) fn show(status: &Value, paint: Paint) -> io::Result<()> {
     }
     let Some(history) = status["historyEvents"].as_array() else { return Ok(()) };
     output::line("  history")?;
-    for event in history {
-        output::line(&format!("    {}", history_line(event, paint)))?;
+    for text in history.iter().flat_map(|event| history_lines(event, paint)) {
+        output::line(&format!("    {text}"))?;
     }
     Ok(())
 }
 
-fn history_line(event: &Value, paint: Paint) -> String {
-    let kind = event["EventType"].as_str().unwrap_or("?");
-    let name =
-        ["FunctionName", "Name"].iter().find_map(|key| event[key].as_str()).unwrap_or_default();
-    let at = event["Timestamp"].as_str().unwrap_or_default();
-    let mut line = format!("{}  {kind}", paint.dim(at.get(11..23).unwrap_or(at)));
-    if !name.is_empty() {
+/// An event, and below it the attempts that were made and what they wrote.
+fn history_lines(event: &Value, paint: Paint) -> Vec<String> {
+    let text = |key: &str| event[key].as_str();
+    let mut line =
+        format!("{}  {}", paint.dim(clock(text("Timestamp"))), text("EventType").unwrap_or("?"));
+    if let Some(name) = text("FunctionName").or_else(|| text("Name")) {
         line.push_str(&format!("  {}", paint.bold(name)));
     }
-    for key in ["Input", "Result", "Reason", "Details", "FireAt"] {
+    // `Details` has the whole failure in it; what it says is in `Reason`.
+    for key in ["Input", "Result", "Reason", "FireAt"] {
         let value = &event[key];
         if !value.is_null() {
-            let shown = shorten(&value.to_string(), 300);
+            let shown = shorten(&value.to_string(), VALUE);
             let label = key.to_ascii_lowercase();
             line.push_str(&format!("  {} {shown}", paint.dim(&label)));
         }
     }
-    line
+    let mut lines = vec![line];
+    for attempt in event["Attempts"].as_array().into_iter().flatten() {
+        lines.extend(attempt_lines(attempt, paint));
+    }
+    lines
+}
+
+fn attempt_lines(attempt: &Value, paint: Paint) -> Vec<String> {
+    let outcome = attempt["Outcome"].as_str().unwrap_or("?");
+    let outcome = match outcome {
+        "Completed" => paint.green("completed"),
+        "Failed" => paint.red("failed"),
+        "Lost" => paint.yellow("was cut off with the host"),
+        other => other.to_owned(),
+    };
+    let mut line = format!(
+        "  {}  attempt {} {outcome}",
+        paint.dim(clock(attempt["Ended"].as_str())),
+        attempt["Attempt"]
+    );
+    if let Ok(failure) = Failure::deserialize(&attempt["Failure"]) {
+        line.push_str(&format!(": {}", shorten(&failure.to_string(), 2 * VALUE)));
+    }
+    if let Some(again) = attempt["RetryAt"].as_str() {
+        line.push_str(&format!("; again at {}", clock(Some(again))));
+    }
+    let mut lines = vec![line];
+    if let Ok(logs) = Logs::deserialize(&attempt["Logs"]) {
+        lines.extend(log_lines(&logs, paint).into_iter().map(|line| format!("  {line}")));
+    }
+    lines
+}
+
+/// The time of day of a timestamp.
+fn clock(at: Option<&str>) -> &str {
+    let at = at.unwrap_or_default();
+    at.get(11..23).unwrap_or(at)
 }
 
 pub(crate) async fn raise(args: RaiseArgs) -> Result<()> {
@@ -190,8 +232,36 @@ mod tests {
             "Timestamp": "2026-01-02T03:04:05.6789012Z", "Result": true,
         });
         assert_eq!(
-            history_line(&event, Paint::plain()),
-            "03:04:05.678  TaskCompleted  OrderActivity  result true"
+            history_lines(&event, Paint::plain()),
+            ["03:04:05.678  TaskCompleted  OrderActivity  result true"]
+        );
+    }
+
+    #[test]
+    fn the_attempts_stand_below_their_task() {
+        let event = json!({
+            "EventType": "TaskCompleted", "FunctionName": "PaymentActivity",
+            "Timestamp": "2026-01-02T03:04:06.5Z", "Input": "x".repeat(500), "Result": true,
+            "Attempts": [
+                {"Attempt": 1, "Outcome": "Failed", "Started": "2026-01-02T03:04:05.0000000Z",
+                 "Ended": "2026-01-02T03:04:05.1230000Z", "RetryAt": "2026-01-02T03:04:06.1230000Z",
+                 "Failure": {"kind": "trap", "code": "host.trap", "message": "it panicked", "retryable": true}},
+                {"Attempt": 2, "Outcome": "Lost", "Ended": "2026-01-02T03:04:06.2000000Z"},
+                {"Attempt": 2, "Outcome": "Completed", "Started": "2026-01-02T03:04:06.2000000Z",
+                 "Ended": "2026-01-02T03:04:06.4000000Z", "Logs": {"stdout": "paid\n"}},
+            ],
+        });
+        let lines = history_lines(&event, Paint::plain());
+        assert!(lines[0].contains("xxx…  result true"), "{}", lines[0]);
+        assert!(lines[0].chars().count() < 160, "{}", lines[0]);
+        assert_eq!(
+            lines[1..],
+            [
+                "  03:04:05.123  attempt 1 failed: host.trap: it panicked; again at 03:04:06.123",
+                "  03:04:06.200  attempt 2 was cut off with the host",
+                "  03:04:06.400  attempt 2 completed",
+                "    │ paid",
+            ]
         );
     }
 }

@@ -19,9 +19,12 @@ const TOKEN: &str = "x-ms-continuation-token";
 #[command(after_help = "\
 Examples:
   sagahost list
-  sagahost list --status Failed,Running --prefix order-
+  sagahost list --status Failed,Running --name OrderSaga
   sagahost list --from 2h --all --json | jq -r '.[].instanceId'")]
 pub(crate) struct ListArgs {
+    /// Only instances of this orchestrator
+    #[arg(long)]
+    name: Option<String>,
     /// Only instances whose ids begin with this
     #[arg(long)]
     prefix: Option<String>,
@@ -91,6 +94,7 @@ pub(crate) async fn run(args: ListArgs) -> Result<()> {
     let most = if args.all { usize::MAX } else { args.top };
     let top = if args.all { 1_000 } else { args.top.clamp(1, 1_000) };
     let parameters = [
+        ("name", args.name.clone()),
         ("instanceIdPrefix", args.prefix.clone()),
         ("runtimeStatus", args.status.clone()),
         ("createdTimeFrom", args.from.as_deref().map(|when| time(when, now)).transpose()?),
@@ -116,7 +120,9 @@ pub(crate) async fn run(args: ListArgs) -> Result<()> {
     }
     show(&rows)?;
     if rows.len() == most && (pages.token.is_some() || !pages.page.is_empty()) {
-        eprintln!("there are more; --all lists all, --top N more of them");
+        eprintln!(
+            "there are more: --all lists all, --top N the first N; --name, --status, --prefix, --from and --to choose some"
+        );
     }
     Ok(())
 }

@@ -87,10 +87,7 @@ impl World {
         while self.blocked.is_none() && self.orchestration.wants_to_run() {
             let replaying = self.orchestration.is_replaying();
             match self.run() {
-                Ok(true) => self
-                    .orchestration
-                    .parked()
-                    .unwrap_or_else(|m| self.blocked = Some(m)),
+                Ok(true) => self.orchestration.parked().unwrap_or_else(|m| self.blocked = Some(m)),
                 Ok(false) => break,
                 Err(mismatch) => self.blocked = Some(mismatch),
             }
@@ -103,8 +100,7 @@ impl World {
     fn end_turn(&mut self) {
         let turn = self.orchestration.end_turn();
         if !turn.records.is_empty() {
-            self.chunks
-                .push(encode_chunk(&turn.records).expect("events are JSON"));
+            self.chunks.push(encode_chunk(&turn.records).expect("events are JSON"));
         }
         for attempt in turn.attempts {
             assert!(
@@ -140,24 +136,16 @@ impl World {
                     let input = Json::of(n).expect("a number is JSON");
                     let function = format!("A{n}");
                     let policy = self.policy.clone();
-                    let task = o.request(Request::Activity {
-                        function,
-                        input,
-                        policy,
-                    })?;
+                    let task = o.request(Request::Activity { function, input, policy })?;
                     assert_eq!(task, code.asked);
                     code.asked += 1;
                 }
                 Op::Timer(after) => {
-                    o.request(Request::Timer {
-                        fire_at: o.now() + after,
-                    })?;
+                    o.request(Request::Timer { fire_at: o.now() + after })?;
                     code.asked += 1;
                 }
                 Op::Event(n) => {
-                    o.request(Request::Event {
-                        name: format!("E{n}"),
-                    })?;
+                    o.request(Request::Event { name: format!("E{n}") })?;
                     code.asked += 1;
                 }
                 Op::Cancel(task) if *task < code.asked => {
@@ -197,8 +185,7 @@ impl World {
             outcome,
             logs: Logs::default(),
         };
-        self.turn(Some(command))
-            .expect("an attempt's end is never rejected");
+        self.turn(Some(command)).expect("an attempt's end is never rejected");
     }
 
     /// The host ends and another one goes on from the journal.
@@ -207,9 +194,7 @@ impl World {
         self.code = None;
         self.out.clear();
         self.orchestration.at(self.now);
-        self.orchestration
-            .handle(Command::HostLost { alive: Vec::new() })
-            .expect("never rejected");
+        self.orchestration.handle(Command::HostLost { alive: Vec::new() }).expect("never rejected");
         self.turn(Some(Command::Tick)).expect("never rejected");
     }
 
@@ -236,10 +221,7 @@ impl World {
         if world.run()? {
             world.orchestration.parked()?;
         }
-        assert!(
-            world.orchestration.end_turn().records.is_empty(),
-            "a replay writes nothing"
-        );
+        assert!(world.orchestration.end_turn().records.is_empty(), "a replay writes nothing");
         Ok(world.code.unwrap_or_default().trace)
     }
 

@@ -16,6 +16,7 @@ use crate::{
     Counters, InstanceKey, InstanceRef, InstanceRow, ListQuery, Owner, Page, Stats, Store,
     StoreError, Wakeup, Write, WriteError, Written,
 };
+pub use open::make_dir;
 use read::Readers;
 use write::Writer;
 

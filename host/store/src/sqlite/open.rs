@@ -24,9 +24,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
             reason: error.to_string(),
         }
     };
-    if !dir.is_dir() {
-        make(dir).map_err(unavailable("making the data directory"))?;
-    }
+    make_dir(dir)?;
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -56,7 +54,23 @@ pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Makes the directory, for this user alone: inputs and outputs are in it.
+/// Makes a data directory where there is none, for this user alone: inputs,
+/// outputs and keys are in it. One that exists stays as it is. Opening the
+/// store does this, too.
+///
+/// # Errors
+/// [`StoreError::Unavailable`].
+pub fn make_dir(dir: &Path) -> Result<(), StoreError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    make(dir).map_err(|error| StoreError::Unavailable {
+        doing: "making the data directory",
+        path: dir.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
 fn make(dir: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

@@ -44,7 +44,10 @@ fn rules_apply_in_order_and_grants_add_up() {
     assert_eq!(pay.dirs[0].host, Path::new("/app/shop"));
     assert_eq!(pay.env.len(), 2);
     assert_eq!(pay.timeout, Some(std::time::Duration::from_secs(90)));
-    assert_eq!(pay.retry.as_ref().map(|retry| retry.first_interval_ms), Some(250));
+    let retry = pay.retry.as_ref().expect("a rule gives it");
+    assert_eq!((retry.max_attempts, retry.first_interval_ms), (5, 250));
+    // What it does not say is as in the SDK.
+    assert_eq!((retry.backoff, retry.jitter), (2.0, 0.1));
     assert!(!pay.grants_nothing());
     let order = rules.settings("OrderActivity");
     assert_eq!(order.memory, 32 << 20);
