@@ -91,7 +91,7 @@ fn a_file_that_is_added_or_replaced_is_picked_up_and_what_runs_stays_on_its_own(
     let old = client.start("TestVersioned", &Value::Null);
 
     // Built anew with a feature that changes what the orchestrator does.
-    cargo_build(&[
+    build_guest(&[
         "-p",
         "test-guests",
         "--features",

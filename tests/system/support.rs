@@ -1,7 +1,7 @@
 //! A real host as a child process, and a client for it.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -12,44 +12,7 @@ use serde_json::{Value, json};
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The root of the repository.
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .expect("the repository is there")
-}
-
-/// Where the guests are, built once for all tests.
-pub fn guests() -> &'static Path {
-    static GUESTS: OnceLock<PathBuf> = OnceLock::new();
-    GUESTS.get_or_init(|| {
-        let built = Command::new(env!("CARGO_BIN_EXE_sagahost"))
-            .arg("build")
-            .current_dir(root())
-            .output()
-            .expect("sagahost build starts");
-        assert!(built.status.success(), "sagahost build: {}", text(&built.stderr));
-        cargo_build(&["-p", "test-guests"]);
-        root().join("target/guests/wasm32-wasip2/guest")
-    })
-}
-
-/// Builds guests with cargo, as `sagahost build` does.
-pub fn cargo_build(arguments: &[&str]) {
-    let built = Command::new("cargo")
-        .args(["build", "--locked", "--target", "wasm32-wasip2", "--profile", "guest"])
-        .args(if arguments.contains(&"--target-dir") {
-            &[][..]
-        } else {
-            &["--target-dir", "target/guests"]
-        })
-        .args(arguments)
-        .current_dir(root())
-        .output()
-        .expect("cargo starts");
-    assert!(built.status.success(), "cargo build {arguments:?}: {}", text(&built.stderr));
-}
+pub use sagahost_test_support::{build_guest, guests, root};
 
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

@@ -3,10 +3,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sagahost_core::{Json, RuntimeStatus};
@@ -16,26 +14,10 @@ use sagahost_store::{
     Counters, InstanceKey, InstanceRef, InstanceRow, ListQuery, Owner, Page, Stats, Store,
     StoreError, Wakeup, Write, WriteError, Written,
 };
+use sagahost_test_support::guests;
 use sagahost_wasm::{Runtime, WasmConfig};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn guests() -> &'static Path {
-    static GUESTS: OnceLock<PathBuf> = OnceLock::new();
-    GUESTS.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        for package in ["guest-activities", "guest-orchestrator", "test-guests"] {
-            let built = Command::new("cargo")
-                .args(["build", "--target", "wasm32-wasip2", "--profile", "guest"])
-                .args(["--target-dir", "target/guests", "-p", package])
-                .current_dir(&root)
-                .output()
-                .unwrap();
-            assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        }
-        root.join("target/guests/wasm32-wasip2/guest")
-    })
-}
 
 /// A store whose next commits fail, as on a full disk.
 struct Failing {

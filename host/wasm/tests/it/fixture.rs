@@ -1,38 +1,16 @@
 //! A runtime with the test guests deployed.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::Path;
 use std::time::Duration;
 
 use sagahost_core::{Failure, Json};
+use sagahost_test_support::guests;
 use sagahost_wasm::{ActivityCall, ActivityReport, FunctionRule, Rules, Runtime, WasmConfig};
 use serde::Deserialize;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 /// The file of a guest. All guests are brought up to date first, once.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        // A target folder of its own: the one of the tests is locked by the
-        // cargo that runs them.
-        let output = Command::new(env!("CARGO"))
-            .current_dir(root())
-            .args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "guest"])
-            .args(["--target-dir", "target/guests"])
-            .args(["-p", "guest-activities", "-p", "guest-orchestrator", "-p", "test-guests"])
-            .output()
-            .expect("cargo starts");
-        assert!(
-            output.status.success(),
-            "the guests do not build (is the target wasm32-wasip2 installed?):\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    });
-    let path = root().join(format!("target/guests/wasm32-wasip2/guest/{name}.wasm"));
+    let path = guests().join(format!("{name}.wasm"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
