@@ -134,11 +134,6 @@ pub enum DeployError {
     /// It was refused.
     #[error(transparent)]
     Refused(#[from] sagahost_wasm::Refusal),
-    /// Its name cannot be a file's.
-    #[error(
-        "'{0}' cannot be a component's name: use letters, digits, '-', '_' and '.', at most 128 of them, not beginning with '.'"
-    )]
-    BadName(String),
     /// Its file cannot be read or written.
     #[error("cannot {doing} {path}: {source}")]
     File {

@@ -86,6 +86,11 @@ async fn bed_with(residents: u64, config: EngineConfig) -> Bed {
     // Shared by all tests, and kept: compiling takes seconds.
     let cache_dir = guests().join("../../compiled");
     let runtime = Runtime::new(WasmConfig { cache_dir, ..WasmConfig::default() }).unwrap();
+    for name in ["guest_activities", "guest_orchestrator", "test_guests"] {
+        let bytes = std::fs::read(guests().join(format!("{name}.wasm"))).unwrap();
+        let candidate = runtime.check(name, bytes.into()).await.unwrap();
+        runtime.activate(candidate).unwrap();
+    }
     let store = Arc::new(Failing { store: MemoryStore::new(), failures: AtomicU32::new(0) });
     let config = EngineConfig {
         functions_dir: guests().to_owned(),
@@ -93,9 +98,6 @@ async fn bed_with(residents: u64, config: EngineConfig) -> Bed {
         ..config
     };
     let engine = Engine::start(store.clone(), runtime, config).await.unwrap();
-    for (path, loaded) in engine.load_functions().await.unwrap() {
-        loaded.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    }
     Bed { store, engine }
 }
 

@@ -70,7 +70,6 @@ impl From<DeployError> for ApiError {
         let message = sentence(&error);
         match error {
             DeployError::Refused(_) => Self::bad_request("ComponentRefused", message),
-            DeployError::BadName(_) => Self::bad_request("BadComponentName", message),
             DeployError::File { .. } => Self::unavailable("ComponentNotStored", message),
             DeployError::Interrupted => Self::unavailable("CheckInterrupted", message),
         }
