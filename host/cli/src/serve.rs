@@ -1,6 +1,7 @@
 //! `sagahost serve`: the host.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use sagahost_wasm::Runtime;
@@ -12,6 +13,9 @@ use crate::logging::{self, LogFormat};
 use crate::manifest::Loaded;
 use crate::output;
 use crate::watch::Watch;
+
+/// How often the functions folder is looked at where nothing is told of it.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -94,8 +98,12 @@ async fn watch(mut folder: Folder, manifest: Option<std::path::PathBuf>, runtime
             return;
         }
     };
+    // What was added between the first look and the start of watching.
+    log_changes(folder.sync().await);
     loop {
-        let changed = watch.next().await;
+        // Looked at now and then without a change that was told: not every
+        // file system tells.
+        let changed = tokio::time::timeout(LOOK_AGAIN, watch.next()).await.unwrap_or_default();
         if manifest.as_ref().is_some_and(|manifest| changed.contains(manifest)) {
             reload(manifest.as_deref(), &runtime);
         }

@@ -23,6 +23,8 @@ pub(crate) struct Watch {
     /// Ends watching when it is dropped.
     watcher: RecommendedWatcher,
     changes: mpsc::UnboundedReceiver<PathBuf>,
+    /// What changed and was not told yet.
+    changed: BTreeSet<PathBuf>,
 }
 
 impl Watch {
@@ -39,7 +41,7 @@ impl Watch {
         };
         let watcher = notify::recommended_watcher(handler)
             .map_err(|error| fail(Exit::Failed, format!("files cannot be watched: {error}")))?;
-        Ok(Watch { watcher, changes })
+        Ok(Watch { watcher, changes, changed: BTreeSet::new() })
     }
 
     /// Watches a folder with all in it.
@@ -58,22 +60,24 @@ impl Watch {
         })
     }
 
-    /// What changed, once nothing changes any more.
+    /// What changed, once nothing changes any more. Nothing is lost when the
+    /// future is dropped: it is told the next time.
     pub(crate) async fn next(&mut self) -> BTreeSet<PathBuf> {
-        let mut changed = BTreeSet::new();
-        match self.changes.recv().await {
-            Some(path) => changed.insert(path),
-            // The watcher lives as long as we do.
-            None => return std::future::pending().await,
-        };
+        if self.changed.is_empty() {
+            match self.changes.recv().await {
+                Some(path) => self.changed.insert(path),
+                // The watcher lives as long as we do.
+                None => return std::future::pending().await,
+            };
+        }
         let longest = tokio::time::Instant::now() + LONGEST;
         loop {
             let until = longest.min(tokio::time::Instant::now() + QUIET);
             match tokio::time::timeout_at(until, self.changes.recv()).await {
                 Ok(Some(path)) if tokio::time::Instant::now() < longest => {
-                    changed.insert(path);
+                    self.changed.insert(path);
                 }
-                _ => return changed,
+                _ => return std::mem::take(&mut self.changed),
             }
         }
     }
