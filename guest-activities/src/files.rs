@@ -52,11 +52,13 @@ impl Writer {
     }
 
     /// Writes the record where there is none yet. Says whether there was none:
-    /// of several that do this at once, one gets `true`.
+    /// of several that do this at once, one gets `true`. If it fails, the
+    /// record is not there.
     pub(crate) fn create(&self, path: &str, record: &impl Serialize) -> Result<bool, Failure> {
         self.write(record)?;
         let linked = with_folder(path, || fs::hard_link(&self.temporary, path));
-        fs::remove_file(&self.temporary).map_err(|error| failure(&self.temporary, &error))?;
+        // What cannot be removed is in nobody's way.
+        let _ = fs::remove_file(&self.temporary);
         match linked {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -88,7 +90,10 @@ impl Writer {
                 return Ok(false);
             }
         }
-        self.replace(path, record)?;
+        if let Err(failure) = self.replace(path, record) {
+            or_unknown(path, remove(&marker));
+            return Err(failure);
+        }
         Ok(true)
     }
 
@@ -153,6 +158,15 @@ pub(crate) fn names(path: &str) -> Result<Vec<String>, Failure> {
         names.extend(entry.file_name().into_string().ok());
     }
     Ok(names)
+}
+
+/// Takes something back before a failure is returned: a failure says that
+/// nothing was done. If it cannot be taken back, that would be a lie, and to
+/// panic is how to say that nobody knows what was done.
+pub(crate) fn or_unknown(what: &str, taken_back: Result<(), Failure>) {
+    if let Err(failure) = taken_back {
+        panic!("{what} is half done, and could not be taken back: {failure}");
+    }
 }
 
 /// Does something with a file, and if its folder is missing, makes the folder

@@ -24,6 +24,10 @@
 //! and its rollback changes nothing. Once an order is cancelled, its id may be
 //! used again, by one of those who want to.
 //!
+//! An activity that returns a failure has left nothing behind: that is what a
+//! failure says, and why the host does not undo it. One that cannot keep this
+//! panics. The rollbacks are their undos.
+//!
 //! What holds once no activity runs, whatever was killed when:
 //! - the reservations of an article never add up to more than its stock;
 //! - an order that is `placed` has all its reservations, one that is

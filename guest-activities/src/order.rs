@@ -43,7 +43,8 @@ enum Status {
 /// orchestration has an order of this id that is not cancelled.
 #[sagahost::activity(
     timeout = "10s",
-    retry(max_attempts = 4, first_interval = "200ms", backoff = 2.0, max_interval = "5s")
+    retry(max_attempts = 4, first_interval = "200ms", backoff = 2.0, max_interval = "5s"),
+    undo = "RollbackOrderActivity"
 )]
 pub async fn order_activity(ctx: ActivityContext, order: Order) -> Result<bool, Failure> {
     let fault = order.fault.as_ref().and_then(|faults| faults.order);
@@ -101,23 +102,42 @@ fn place(ctx: &ActivityContext, order: &Order) -> Result<bool, Failure> {
         return Ok(true);
     }
 
+    let reserved = reserve(&limited, id).and_then(|reserved| {
+        record.status = Status::Placed;
+        if reserved {
+            writer.replace(&path, &record)?;
+        }
+        Ok(reserved)
+    });
+    if !matches!(reserved, Ok(true)) {
+        let withdrawn = release(&order.items, id).and_then(|()| files::remove(&path));
+        files::or_unknown(&path, withdrawn);
+    }
+    reserved
+}
+
+/// Reserves the articles. Says whether there were enough; if there were not,
+/// or it fails, some may be reserved.
+fn reserve(limited: &[Limited<'_>], id: OrderId<'_>) -> Result<bool, Failure> {
     for Limited { sku, quantity, stock } in limited {
-        files::mark(&reservation_path(sku, quantity, id))?;
-        if reserved(sku)? > stock {
-            release(&order.items, id)?;
-            files::remove(&path)?;
+        files::mark(&reservation_path(sku, *quantity, id))?;
+        if reserved(sku)? > *stock {
             return Ok(false);
         }
     }
-    record.status = Status::Placed;
-    writer.replace(&path, &record)?;
     Ok(true)
 }
 
 /// Takes an order back: cancels it and gives its articles back. Answers false if this orchestration has no such order.
+///
+/// Whether there is something to take back it finds in the files, and not in
+/// what it is told of the step: so it does for a step that completed, for one
+/// of which nobody knows, and for one that never ran; and an orchestrator can
+/// call it, too. An order of another orchestration is left as it is.
 #[sagahost::activity(
     timeout = "10s",
-    retry(max_attempts = 10, first_interval = "200ms", backoff = 2.0, max_interval = "10s")
+    retry(max_attempts = 0, first_interval = "200ms", backoff = 2.0, max_interval = "10s"),
+    undoes = "OrderActivity"
 )]
 pub async fn rollback_order_activity(ctx: ActivityContext, order: Order) -> Result<bool, Failure> {
     // No order of an id that cannot be was ever taken.

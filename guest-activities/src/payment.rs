@@ -42,7 +42,8 @@ enum Status {
 /// and did not refund it.
 #[sagahost::activity(
     timeout = "10s",
-    retry(max_attempts = 4, first_interval = "200ms", backoff = 2.0, max_interval = "5s")
+    retry(max_attempts = 4, first_interval = "200ms", backoff = 2.0, max_interval = "5s"),
+    undo = "RollbackPaymentActivity"
 )]
 pub async fn payment_activity(ctx: ActivityContext, order: Order) -> Result<bool, Failure> {
     let fault = order.fault.as_ref().and_then(|faults| faults.payment);
@@ -103,9 +104,13 @@ fn card_limit() -> Result<u64, Failure> {
 }
 
 /// Gives the money for an order back. Answers false if this orchestration charged nothing for it.
+///
+/// It finds out itself whether there is something to give back, as
+/// RollbackOrderActivity does.
 #[sagahost::activity(
     timeout = "10s",
-    retry(max_attempts = 10, first_interval = "200ms", backoff = 2.0, max_interval = "10s")
+    retry(max_attempts = 0, first_interval = "200ms", backoff = 2.0, max_interval = "10s"),
+    undoes = "PaymentActivity"
 )]
 pub async fn rollback_payment_activity(
     ctx: ActivityContext,

@@ -1,15 +1,14 @@
-//! The order saga.
+//! The order saga, as the host undoes it.
 
-use std::time::Duration;
-
-use sagahost::{Failure, OrchestratorContext, RetryPolicy, info, join, warn};
+use sagahost::{Failure, OrchestratorContext, info, join, warn};
 
 use crate::order::Order;
 
 /// Places an order and charges for it, both at once; if one of them does not go well, takes both back.
 ///
 /// Answers true if the order is placed and paid for, and false if it is not
-/// and nothing of it is left.
+/// and nothing of it is left. The activities name their undos themselves, and
+/// the host does them: also if this is cancelled, traps, or fails anywhere.
 #[sagahost::orchestrator]
 pub async fn order_saga(ctx: OrchestratorContext, order: Order) -> Result<bool, Failure> {
     info!(ctx, "order {}: placing it and charging for it", order.id);
@@ -25,14 +24,8 @@ pub async fn order_saga(ctx: OrchestratorContext, order: Order) -> Result<bool, 
         ctx.set_custom_status("done");
         return Ok(true);
     }
-
-    // An activity that failed may have done its work before it did: both are
-    // rolled back, and a rollback finds out itself whether there is anything
-    // to undo.
     ctx.set_custom_status("rolling back");
-    let persistent = RetryPolicy::attempts(10).first_interval(Duration::from_millis(200));
-    ctx.activity::<bool>("RollbackOrderActivity", &order).retry(persistent.clone()).await?;
-    ctx.activity::<bool>("RollbackPaymentActivity", &order).retry(persistent).await?;
+    ctx.compensate().await?;
     info!(ctx, "order {}: rolled back", order.id);
     ctx.set_custom_status("rolled back");
     Ok(false)

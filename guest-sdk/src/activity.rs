@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
-use crate::{LogLevel, Timestamp, host};
+use crate::{LogLevel, Timestamp, UndoneStep, host};
 
 /// What an activity may ask about the attempt it is.
 ///
@@ -23,7 +23,8 @@ impl ActivityContext {
         Self { _private: () }
     }
 
-    /// The id of the orchestration that called this activity.
+    /// The id of the orchestration that called this activity; in an undo, of
+    /// the one that called the activity that is undone.
     #[must_use]
     pub fn instance_id(&self) -> String {
         host::activity_instance_id()
@@ -60,10 +61,17 @@ impl ActivityContext {
         Some(host::trace_parent()).filter(|parent| !parent.is_empty())
     }
 
-    /// Whether this call undoes a step.
+    /// Whether the host calls this to undo a step. It is false where an
+    /// orchestrator calls the same activity itself.
     #[must_use]
     pub fn is_undo(&self) -> bool {
         host::is_undo()
+    }
+
+    /// The step that this call undoes, if it undoes one.
+    #[must_use]
+    pub fn undone(&self) -> Option<UndoneStep> {
+        host::undone().map(Into::into)
     }
 
     /// Writes a line to the attempt's log. [`info!`](crate::info) and its

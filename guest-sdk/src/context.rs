@@ -9,10 +9,12 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::executor::Tasks;
-use crate::{ActivityCall, LogLevel, Task, Timer, Timestamp, host, json};
+use crate::{
+    ActivityCall, Compensate, LogLevel, OrchestratorCall, Scope, Task, Timer, Timestamp, host, json,
+};
 
-/// What an orchestrator does, it does through this: call activities, set
-/// timers, wait for events. Cheap to clone, so that parts of an orchestrator
+/// What an orchestrator does, it does through this: call activities and other
+/// orchestrators, set timers, wait for events, undo what it did. Cheap to clone, so that parts of an orchestrator
 /// can be functions and `async` blocks of their own.
 ///
 /// The host journals each of these requests. When an orchestration is rebuilt
@@ -59,8 +61,48 @@ impl OrchestratorContext {
         name: &str,
         input: &(impl Serialize + ?Sized),
     ) -> ActivityCall<T> {
-        let input = json::encode(input, "bad-input", "the input of the call");
         ActivityCall::new(&self.tasks, name, input)
+    }
+
+    /// Starts the orchestrator of this name as a child of this orchestration:
+    /// an instance of its own, whose result is that of the call. Like an
+    /// activity it is scheduled when it is first awaited, or by
+    /// [`OrchestratorCall::start`].
+    ///
+    /// What the child did stays undoable after it ended: its undos become this
+    /// orchestration's, and both unwind as one. A child that fails has undone
+    /// its own before.
+    ///
+    /// ```
+    /// # use sagahost::{Failure, OrchestratorContext};
+    /// # async fn f(ctx: OrchestratorContext) -> Result<(), Failure> {
+    /// let placed: bool = ctx.orchestrator("OrderSaga", &"order 7").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn orchestrator<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        input: &(impl Serialize + ?Sized),
+    ) -> OrchestratorCall<T> {
+        OrchestratorCall::new(&self.tasks, name, input)
+    }
+
+    /// Opens a part of this saga that can be undone by itself.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope::open(&self.tasks, 0)
+    }
+
+    /// Undoes all that this saga has done so far; see [`Scope::compensate`].
+    pub fn compensate(&self) -> Compensate {
+        Compensate::new(&self.tasks, 0)
+    }
+
+    /// Lets the saga be undone all at the same time; see
+    /// [`Scope::undo_in_parallel`].
+    pub fn undo_in_parallel(&self) {
+        host::undo_in_parallel(0);
     }
 
     /// Starts a durable timer that fires after this time, counted from

@@ -2,7 +2,7 @@
 //! those of the host in [`crate::testing`], so that everything above this
 //! module is the same in a test.
 
-use crate::bindings::sagahost::saga::types::CallOptions;
+use crate::bindings::sagahost::saga::types::{CallOptions, StepOptions, UndoneStep};
 use crate::executor::Outcome;
 use crate::log::LogLevel;
 
@@ -31,6 +31,11 @@ macro_rules! host {
 
 host! {
     fn call_activity(name: &str, input: &str, options: &CallOptions) -> u32 = orchestration::call_activity;
+    fn call_step(name: &str, input: &str, options: &StepOptions) -> u32 = orchestration::call_step;
+    fn call_orchestrator(name: &str, input: &str, options: &StepOptions) -> u32 = orchestration::call_orchestrator;
+    fn open_scope(parent: u32) -> u32 = orchestration::open_scope;
+    fn undo_in_parallel(scope: u32) = orchestration::undo_in_parallel;
+    fn compensate(scope: u32) -> u32 = orchestration::compensate;
     fn start_timer(fire_at_ms: u64) -> u32 = orchestration::start_timer;
     fn wait_event(name: &str) -> u32 = orchestration::wait_event;
     fn cancel(task: u32) = orchestration::cancel;
@@ -48,6 +53,7 @@ host! {
     fn deadline_ms() -> u64 = invocation::deadline_ms;
     fn trace_parent() -> String = invocation::trace_parent;
     fn is_undo() -> bool = invocation::is_undo;
+    fn undone() -> Option<UndoneStep> = invocation::undone;
     fn activity_log(level: LogLevel, line: &str) = invocation::log;
 }
 

@@ -90,7 +90,36 @@
 //!
 //! A timer or a wait for an event that is **dropped** before it is complete
 //! is cancelled: the event goes to the next one who waits for it. An activity
-//! that was scheduled runs to its end whether somebody waits for it or not.
+//! that was scheduled runs on whether somebody waits for it or not; but an
+//! orchestrator that returns while one runs that would have to be undone fails.
+//!
+//! # Undo
+//!
+//! An activity names the one that undoes it: `undo = "RollbackOrderActivity"`.
+//! From then on each call of it is undone if the orchestration fails, traps,
+//! runs out of time or is cancelled: by the host, in reverse order, without
+//! the orchestrator's code, and for as long as it takes. A call can say
+//! otherwise:
+//!
+//! ```
+//! # use sagahost::{Compensation, Failure, OrchestratorContext};
+//! # async fn f(ctx: OrchestratorContext) -> Result<(), Failure> {
+//! # let (order, seats) = (7, 2);
+//! ctx.activity::<bool>("OrderActivity", &order).await?;
+//! ctx.activity::<u32>("ReserveSeats", &seats)
+//!     .compensate_with(Compensation::new("FreeSeats").input(&(order, seats)))
+//!     .await?;
+//! ctx.activity::<()>("WriteAudit", &order).undo_by_hand().await?;
+//! // From here on there is no way back: what comes is retried until it is done.
+//! ctx.activity::<bool>("PaymentActivity", &order).pivot().await?;
+//! ctx.activity::<()>("SendTicket", &order).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Scope`] is a part of a saga that is undone by itself, when the
+//! orchestrator asks for it. An undo is an activity, and learns from
+//! [`ActivityContext::undone`] what it undoes and what became of it.
 //!
 //! # Failures
 //!
@@ -108,6 +137,7 @@ extern crate self as sagahost;
 
 mod activity;
 mod bindings;
+mod call;
 mod context;
 mod executor;
 #[cfg(target_arch = "wasm32")]
@@ -120,19 +150,24 @@ mod json;
 mod log;
 mod registry;
 mod retry;
+mod scope;
 mod task;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod time;
+mod undo;
 
 pub use activity::ActivityContext;
+pub use call::{ActivityCall, OrchestratorCall};
 pub use context::OrchestratorContext;
 pub use failure::{Failure, OrFail};
 pub use log::LogLevel;
 pub use retry::RetryPolicy;
 pub use sagahost_macros::{activity, orchestrator};
-pub use task::{ActivityCall, Task, Timer};
+pub use scope::{Compensate, Scope};
+pub use task::{Task, Timer};
 pub use time::Timestamp;
+pub use undo::{Compensation, StepOutcome, UndoWhen, UndoneStep};
 
 /// Waits for the first of several futures: `select!` of the crate `futures`
 /// in its form that tries the branches from top to bottom

@@ -26,6 +26,9 @@ pub struct Function {
     pub input: Option<fn() -> Schema>,
     /// The schema of the output.
     pub output: fn() -> Schema,
+    /// The timeout of an activity's calls that have none; the deadline of an
+    /// orchestrator's sagas.
+    pub timeout_ms: Option<u64>,
     /// What it is, and how it is run.
     pub kind: Kind,
 }
@@ -40,8 +43,10 @@ pub enum Kind {
         run: fn(&'static str, ActivityContext, String) -> RunFuture,
         /// The retry policy of calls that have none.
         retry: Option<RetryDefaults>,
-        /// The timeout of calls that have none.
-        timeout_ms: Option<u64>,
+        /// The activity that undoes it.
+        undo: Option<&'static str>,
+        /// The activity it undoes.
+        undoes: Option<&'static str>,
     },
     /// An orchestrator.
     Orchestrator {
@@ -97,12 +102,18 @@ impl Function {
             put("input", input().into());
         }
         put("output", (self.output)().into());
-        if let Kind::Activity { retry, timeout_ms, .. } = &self.kind {
+        if let Some(timeout_ms) = self.timeout_ms {
+            put("timeoutMs", timeout_ms.into());
+        }
+        if let Kind::Activity { retry, undo, undoes, .. } = &self.kind {
             if let Some(Ok(retry)) = retry.as_ref().map(serde_json::to_value) {
                 put("retry", retry);
             }
-            if let Some(timeout_ms) = *timeout_ms {
-                put("timeoutMs", timeout_ms.into());
+            if let Some(undo) = *undo {
+                put("undo", undo.into());
+            }
+            if let Some(undoes) = *undoes {
+                put("undoes", undoes.into());
             }
         }
         Value::Object(map)
@@ -124,6 +135,15 @@ pub(crate) fn is_activity(name: &str) -> Option<bool> {
     let function =
         inventory::iter::<Function>.into_iter().find(|function| function.name == name)?;
     Some(matches!(function.kind, Kind::Activity { .. }))
+}
+
+/// The activity that undoes the activity of this name, as its description says.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn undo_of(name: &str) -> Option<&'static str> {
+    inventory::iter::<Function>.into_iter().find_map(|function| match function.kind {
+        Kind::Activity { undo, .. } if function.name == name => undo,
+        _ => None,
+    })
 }
 
 /// What the export `run-activity` does.

@@ -1,4 +1,4 @@
-//! The futures an orchestrator waits for.
+//! The futures an orchestrator waits for, once they are scheduled.
 
 use std::fmt;
 use std::future::Future;
@@ -6,145 +6,20 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::future::FusedFuture;
 use serde::de::DeserializeOwned;
 
-use crate::bindings::sagahost::saga::types::CallOptions;
 use crate::executor::{Outcome, Tasks};
-use crate::time::millis;
-use crate::{Failure, RetryPolicy, host, json};
+use crate::{Failure, host, json};
 
-/// A call of an activity, from
-/// [`OrchestratorContext::activity`](crate::OrchestratorContext::activity).
-///
-/// It is **not scheduled yet**: it is when it is first awaited (or polled by
-/// [`join!`](crate::join), [`select!`](crate::select) and the like), or by
-/// [`start`](Self::start). Until then, options can be given:
-///
-/// ```
-/// # use sagahost::{Failure, OrchestratorContext, RetryPolicy};
-/// # use std::time::Duration;
-/// # async fn f(ctx: OrchestratorContext) -> Result<(), Failure> {
-/// let charged = ctx
-///     .activity::<bool>("PaymentActivity", &"order 7")
-///     .retry(RetryPolicy::attempts(5))
-///     .timeout(Duration::from_secs(10))
-///     .await?;
-/// # Ok(())
-/// # }
-/// ```
-///
-/// What is not given is taken from the activity's own description, else from
-/// the manifest, else from the host.
-#[must_use = "an activity call does nothing until it is awaited or started"]
-pub struct ActivityCall<T> {
-    state: CallState<T>,
-}
-
-enum CallState<T> {
-    Prepared(Box<Prepared>),
-    Started(Task<T>),
-}
-
-struct Prepared {
-    tasks: Rc<Tasks>,
-    name: String,
-    input: Outcome,
-    options: CallOptions,
-}
-
-impl<T> ActivityCall<T> {
-    pub(crate) fn new(tasks: &Rc<Tasks>, name: &str, input: Outcome) -> Self {
-        let options = CallOptions { retry: None, timeout_ms: None };
-        let prepared = Prepared { tasks: Rc::clone(tasks), name: name.to_owned(), input, options };
-        Self { state: CallState::Prepared(Box::new(prepared)) }
-    }
-
-    /// How often, and when, the activity is attempted again if it fails. Has
-    /// no effect once the call is scheduled.
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        if let CallState::Prepared(prepared) = &mut self.state {
-            prepared.options.retry = Some((&policy).into());
-        }
-        self
-    }
-
-    /// The wall time one attempt may take. Has no effect once the call is
-    /// scheduled.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        if let CallState::Prepared(prepared) = &mut self.state {
-            prepared.options.timeout_ms = Some(millis(timeout));
-        }
-        self
-    }
-
-    /// Schedules the activity now: it runs while the orchestrator goes on,
-    /// whether the task is awaited or dropped.
-    pub fn start(self) -> Task<T> {
-        match self.state {
-            CallState::Prepared(prepared) => prepared.start(),
-            CallState::Started(task) => task,
-        }
-    }
-}
-
-impl Prepared {
-    fn start<T>(self) -> Task<T> {
-        let inner = match self.input {
-            Ok(input) => {
-                let id = host::call_activity(&self.name, &input, &self.options);
-                Inner::Scheduled { tasks: self.tasks, id, cancel: false }
-            }
-            Err(failure) => Inner::Failed(failure),
-        };
-        Task { inner, output: PhantomData }
-    }
-}
-
-impl<T: DeserializeOwned> Future for ActivityCall<T> {
-    type Output = Result<T, Failure>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let CallState::Prepared(_) = self.state {
-            let started = CallState::Started(Task { inner: Inner::Done, output: PhantomData });
-            if let CallState::Prepared(prepared) = std::mem::replace(&mut self.state, started) {
-                self.state = CallState::Started(prepared.start());
-            }
-        }
-        match &mut self.state {
-            CallState::Started(task) => Pin::new(task).poll(cx),
-            CallState::Prepared(_) => Poll::Pending,
-        }
-    }
-}
-
-impl<T: DeserializeOwned> FusedFuture for ActivityCall<T> {
-    fn is_terminated(&self) -> bool {
-        matches!(&self.state, CallState::Started(task) if task.inner.is_done())
-    }
-}
-
-impl<T> Unpin for ActivityCall<T> {}
-
-impl<T> fmt::Debug for ActivityCall<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.state {
-            CallState::Prepared(prepared) => {
-                f.debug_tuple("ActivityCall").field(&prepared.name).finish()
-            }
-            CallState::Started(task) => task.fmt(f),
-        }
-    }
-}
-
-/// A step that runs: an activity that was [started](ActivityCall::start), or
-/// a wait for an [event](crate::OrchestratorContext::event).
+/// A step that runs: an activity or a child orchestration that was
+/// [started](crate::ActivityCall::start), or a wait for an
+/// [event](crate::OrchestratorContext::event).
 ///
 /// Awaited, it gives the value or the [`Failure`]. A wait for an event that is
 /// dropped before the event came is cancelled, and the event goes to the next
-/// who waits; an activity runs on.
+/// who waits; an activity or a child runs on.
 pub struct Task<T> {
     inner: Inner,
     output: PhantomData<fn() -> T>,
@@ -155,6 +30,25 @@ impl<T> Task<T> {
         let id = host::wait_event(name);
         let inner = Inner::Scheduled { tasks: Rc::clone(tasks), id, cancel: true };
         Self { inner, output: PhantomData }
+    }
+
+    /// A task that was scheduled, and is not cancelled when it is dropped.
+    pub(crate) fn scheduled(tasks: Rc<Tasks>, id: u32) -> Self {
+        Self { inner: Inner::Scheduled { tasks, id, cancel: false }, output: PhantomData }
+    }
+
+    /// One that was not scheduled, and fails.
+    pub(crate) fn failed(failure: Failure) -> Self {
+        Self { inner: Inner::Failed(failure), output: PhantomData }
+    }
+
+    /// One that there is nothing left of.
+    pub(crate) fn gone() -> Self {
+        Self { inner: Inner::Done, output: PhantomData }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.inner.is_done()
     }
 }
 

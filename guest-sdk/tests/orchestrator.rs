@@ -48,7 +48,7 @@ fn one_after_the_other() {
 #[test]
 fn a_call_is_scheduled_when_awaited_and_a_started_one_at_once() {
     let host = host();
-    host.run(async |ctx| {
+    host.run_plain(async |ctx| {
         let late = ctx.activity::<u64>("Double", &1);
         let early = ctx.activity::<u64>("Double", &2).start();
         let never = ctx.activity::<u64>("Double", &3);
@@ -62,7 +62,7 @@ fn a_call_is_scheduled_when_awaited_and_a_started_one_at_once() {
 #[test]
 fn join_and_try_join() {
     let host = host();
-    host.run(async |ctx| {
+    host.run_plain(async |ctx| {
         let double = |n: u64| ctx.activity::<u64>("Double", &n);
         assert_eq!(join!(double(1), double(13)), (Ok(2), Err(Failure::permanent("odd", "not 13"))));
         let both = async { try_join!(double(2), double(3)) };
@@ -91,7 +91,7 @@ fn vectors_of_few_and_of_many() {
 #[test]
 fn the_first_of_two_wins_and_the_other_is_cancelled_or_runs_on() {
     let host = host();
-    let winner = host.run(async |ctx| {
+    let winner = host.run_plain(async |ctx| {
         let mut answer = ctx.event::<bool>("Approved");
         let mut too_late = ctx.timer(Duration::from_secs(60));
         select! {
@@ -104,7 +104,7 @@ fn the_first_of_two_wins_and_the_other_is_cancelled_or_runs_on() {
 
     let host = self::host();
     host.raise("Approved", &true);
-    host.run(async |ctx| {
+    host.run_plain(async |ctx| {
         let mut answer = ctx.event::<bool>("Approved");
         let mut call = ctx.activity::<u64>("Double", &1);
         let mut too_late = ctx.timer(Duration::from_secs(60));
@@ -122,7 +122,7 @@ fn the_first_of_two_wins_and_the_other_is_cancelled_or_runs_on() {
 #[test]
 fn select_in_a_loop_until_all_are_complete() {
     let host = host();
-    let log = host.run(async |ctx| {
+    let log = host.run_plain(async |ctx| {
         let mut log = Vec::new();
         let mut a = ctx.activity::<u64>("Double", &1);
         let mut b = ctx.activity::<u64>("Double", &2);
@@ -154,7 +154,7 @@ fn a_cancelled_wait_takes_no_event() {
 #[test]
 fn timers_move_the_clock() {
     let host = TestHost::new();
-    host.run(async |ctx| {
+    host.run_plain(async |ctx| {
         let start = ctx.now();
         let (long, short) = (ctx.timer(Duration::from_secs(9)), ctx.timer(Duration::from_secs(3)));
         short.await;
@@ -187,7 +187,7 @@ fn options_of_a_call() {
 #[test]
 fn values_that_do_not_fit() {
     let host = host();
-    host.run(async |ctx| {
+    host.run_plain(async |ctx| {
         let failure = ctx.activity::<String>("Double", &1).await.unwrap_err();
         assert_eq!(failure.code, "bad-output");
         assert!(failure.message.contains("expected a string"), "{failure}");
@@ -201,7 +201,7 @@ fn values_that_do_not_fit() {
 #[test]
 #[should_panic(expected = "not a Sagahost task")]
 fn to_wait_for_something_else_panics() {
-    host().run(async |ctx| {
+    host().run_plain(async |ctx| {
         let task = ctx.activity::<u64>("Double", &1).start();
         future::pending::<()>().await;
         drop(task);
@@ -212,7 +212,7 @@ fn to_wait_for_something_else_panics() {
 fn a_future_may_wake_itself() {
     let host = host();
     let mut left = 3;
-    host.run(|_| {
+    host.run_plain(|_| {
         future::poll_fn(move |cx| {
             left -= 1;
             cx.waker().wake_by_ref();
@@ -241,7 +241,7 @@ fn polls_of_a_fan_out(count: u64, unordered: bool) -> (usize, usize) {
     let host = host();
     let polls = Rc::new(Cell::new(0));
     let root_polls = Rc::new(Cell::new(0));
-    let sum = host.run(|ctx: OrchestratorContext| {
+    let sum = host.run_plain(|ctx: OrchestratorContext| {
         let future = {
             let polls = Rc::clone(&polls);
             async move {
@@ -284,7 +284,7 @@ fn a_large_fan_out_costs_two_polls_a_task() {
 #[test]
 fn log_and_status() {
     let host = host();
-    host.run(async |ctx| {
+    host.run_plain(async |ctx| {
         sagahost::info!(ctx, "{} of {}", 1, 2);
         ctx.log_error("three");
         ctx.set_custom_status(&("step", 2));

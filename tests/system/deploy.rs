@@ -91,16 +91,7 @@ fn a_file_that_is_added_or_replaced_is_picked_up_and_what_runs_stays_on_its_own(
     let old = client.start("TestVersioned", &Value::Null);
 
     // Built anew with a feature that changes what the orchestrator does.
-    build_guest(&[
-        "-p",
-        "test-guests",
-        "--features",
-        "changed",
-        "--target-dir",
-        "target/guests-changed",
-    ]);
-    let changed = root().join("target/guests-changed/wasm32-wasip2/guest/test_guests.wasm");
-    std::fs::copy(changed, site.path("functions/tests.wasm")).unwrap();
+    std::fs::copy(guest_with("changed"), site.path("functions/tests.wasm")).unwrap();
     eventually("the replaced file is deployed", || (digest() != before).then_some(()));
     let new = client.start("TestVersioned", &Value::Null);
     // A broken file changes nothing.

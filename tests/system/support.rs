@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-pub use sagahost_test_support::{build_guest, guests, root};
+pub use sagahost_test_support::{guest_with, guests, root};
 
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -85,7 +85,7 @@ dirs = [{{ host = "shop", guest = "/shop", access = "write" }}]
 env = {{ CARD_LIMIT_CENTS = "100000" }}
 
 [[functions]]
-names = ["TestUniqueEffect", "TestWriteFile"]
+names = ["TestUniqueEffect", "TestWriteFile", "StepDo", "StepUndo"]
 dirs = [{{ host = "files", guest = "/files", access = "write" }}]
 
 {more}
@@ -342,7 +342,7 @@ impl Client {
     pub fn ended(&self, id: &str) -> Value {
         eventually(&format!("{id} ends"), || {
             let status = self.status(id);
-            let ended = ["Completed", "Failed", "Terminated"]
+            let ended = ["Completed", "Failed", "Canceled", "Terminated"]
                 .iter()
                 .any(|end| status["runtimeStatus"] == *end);
             ended.then_some(status)
@@ -360,6 +360,18 @@ impl Client {
             &format!("/runtime/webhooks/durabletask/instances/{id}/raiseEvent/{event}"),
             input,
         )
+    }
+
+    /// Undoes an instance.
+    pub fn cancel(&self, id: &str) -> Answer {
+        self.post(&format!("/api/instances/{id}/cancel"), &json!({ "reason": "no more" }))
+    }
+
+    /// What would be undone, is being undone and is undone.
+    pub fn undo(&self, id: &str) -> Value {
+        let answer = self.get(&format!("/api/instances/{id}/undo"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
     }
 
     pub fn stats(&self) -> Value {

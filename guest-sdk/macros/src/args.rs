@@ -12,6 +12,8 @@ pub(crate) struct Args {
     pub(crate) description: Option<LitStr>,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) retry: Option<Retry>,
+    pub(crate) undo: Option<LitStr>,
+    pub(crate) undoes: Option<LitStr>,
 }
 
 /// `retry(...)`; what is not given has the same defaults as
@@ -53,9 +55,12 @@ impl Parse for Args {
                     let list = meta.require_list()?;
                     set(&mut args.retry, list.parse_args::<Retry>()?, &meta)?;
                 }
+                "undo" => set(&mut args.undo, name(&meta)?, &meta)?,
+                "undoes" => set(&mut args.undoes, name(&meta)?, &meta)?,
                 _ => {
                     let message = format!(
-                        "there is no argument `{key}`; there are `name`, `description`, `timeout` and `retry`"
+                        "there is no argument `{key}`; there are `name`, `description`, `timeout`, `retry`, `undo` \
+                         and `undoes`, the last three for activities only"
                     );
                     return Err(Error::new(meta.span(), message));
                 }
@@ -225,13 +230,17 @@ mod tests {
     #[test]
     fn errors_say_what_would_do() {
         assert!(
-            error("tiemout = \"5s\"")
-                .contains("there are `name`, `description`, `timeout` and `retry`")
+            error("tiemout = \"5s\"").contains(
+                "there are `name`, `description`, `timeout`, `retry`, `undo` and `undoes`"
+            )
         );
         assert!(error("timeout = \"5\"").contains("\"200ms\""));
         assert!(error("timeout = 5").contains("string in quotes"));
         assert!(error("name = \"\"").contains("empty"));
         assert!(error("name = \"A\", name = \"B\"").contains("twice"));
+        assert!(error("undo = \"A\", undo = \"B\"").contains("twice"));
+        assert!(error("undo = \"\"").contains("empty"));
+        assert!(error("undoes = Order").contains("string in quotes"));
         assert!(error("retry(attempts = 3)").contains("`max_attempts`"));
         assert!(error("retry(backoff = 0.5)").contains("at least 1"));
         assert!(error("retry(backoff = -2)").contains("at least 1"));

@@ -46,9 +46,8 @@ pub(crate) fn expand(kind: Kind, args: TokenStream, item: TokenStream) -> TokenS
 fn try_expand(kind: Kind, args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let attribute = kind.attribute();
     let args: Args = syn::parse2(args)?;
-    if kind == Kind::Orchestrator && (args.timeout_ms.is_some() || args.retry.is_some()) {
-        let message = "an orchestrator has no `timeout` and no `retry`; its activities have";
-        return Err(Error::new(proc_macro2::Span::call_site(), message));
+    if kind == Kind::Orchestrator {
+        for_orchestrators(&args)?;
     }
     let function: ItemFn = syn::parse2(item).map_err(|error| {
         Error::new(error.span(), format!("#[sagahost::{attribute}] goes on an `async fn`"))
@@ -98,11 +97,13 @@ fn try_expand(kind: Kind, args: TokenStream, item: TokenStream) -> Result<TokenS
     let kind = match kind {
         Kind::Activity => {
             let retry = option(args.retry.as_ref().map(retry));
-            let timeout = option(args.timeout_ms.map(|ms| quote!(#ms)));
-            quote!(Activity { run: __run, retry: #retry, timeout_ms: #timeout })
+            let undo = option(args.undo.map(|name| quote!(#name)));
+            let undoes = option(args.undoes.map(|name| quote!(#name)));
+            quote!(Activity { run: __run, retry: #retry, undo: #undo, undoes: #undoes })
         }
         Kind::Orchestrator => quote!(Orchestrator { run: __run }),
     };
+    let timeout = option(args.timeout_ms.map(|ms| quote!(#ms)));
 
     Ok(quote! {
         #function
@@ -133,11 +134,27 @@ fn try_expand(kind: Kind, args: TokenStream, item: TokenStream) -> Result<TokenS
                     description: #description,
                     input: #input_schema,
                     output: __output_schema,
+                    timeout_ms: #timeout,
                     kind: ::sagahost::__private::Kind::#kind,
                 }
             }
         };
     })
+}
+
+/// Refuses what only activities have.
+fn for_orchestrators(args: &Args) -> Result<()> {
+    if args.retry.is_some() {
+        let message =
+            "an orchestrator has no `retry`: it is not attempted again; its activities have one";
+        return Err(Error::new(proc_macro2::Span::call_site(), message));
+    }
+    if let Some(name) = args.undo.as_ref().or(args.undoes.as_ref()) {
+        let message = "an orchestrator has no `undo` and no `undoes`: what its steps did is undone step by step, \
+                       each by the activity that the step's own `undo` names";
+        return Err(Error::new(name.span(), message));
+    }
+    Ok(())
 }
 
 fn check(attribute: &str, function: &ItemFn) -> Result<()> {
@@ -307,14 +324,23 @@ mod tests {
             ))
             .contains("goes on an `async fn`")
         );
-        let orchestrator = expanded(
-            Kind::Orchestrator,
-            quote!(timeout = "1s"),
-            quote!(
-                async fn f() {}
-            ),
-        );
-        assert!(orchestrator.contains("its activities have"));
+    }
+
+    #[test]
+    fn what_only_activities_have() {
+        let orchestrator = |args| {
+            expanded(
+                Kind::Orchestrator,
+                args,
+                quote!(
+                    async fn f() {}
+                ),
+            )
+        };
+        assert!(orchestrator(quote!(retry())).contains("it is not attempted again"));
+        assert!(orchestrator(quote!(undo = "A")).contains("undone step by step"));
+        assert!(orchestrator(quote!(undoes = "A")).contains("undone step by step"));
+        assert!(!orchestrator(quote!(timeout = "1s")).contains("compile_error"));
     }
 
     #[test]

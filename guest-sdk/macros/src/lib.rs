@@ -31,6 +31,11 @@ use proc_macro::TokenStream;
 /// | `description = "..."` | a sentence for people | the doc comment |
 /// | `timeout = "5s"` | the wall time of one attempt | the manifest's, else the host's |
 /// | `retry(...)` | when a failed attempt is repeated | the manifest's, else the host's |
+/// | `undo = "RollbackOrderActivity"` | the activity that undoes this one, wherever it is called without another word about it | the host does not undo it |
+/// | `undoes = "OrderActivity"` | the activity that this one undoes, for people and tools | |
+///
+/// The activity that `undo` names gets the input of the one it undoes, and is
+/// told more by `sagahost::ActivityContext::undone`.
 ///
 /// `retry` takes, all optional, `max_attempts = 3` (0: without limit),
 /// `first_interval = "1s"`, `backoff = 2.0`, `max_interval = "1m"`,
@@ -57,9 +62,13 @@ pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// The function takes, in this order and both optional, a
 /// `sagahost::OrchestratorContext` and one input, and returns `T` or
-/// `Result<T, E>`, as an activity does. `name = "..."` and
-/// `description = "..."` may be given; by default they are the function's
-/// name in PascalCase and its doc comment.
+/// `Result<T, E>`, as an activity does. All arguments are optional:
+///
+/// | Argument | Meaning | Without it |
+/// |---|---|---|
+/// | `name = "Order"` | what callers name it | the function's name in PascalCase: `order_saga` is `OrderSaga` |
+/// | `description = "..."` | a sentence for people | the doc comment |
+/// | `timeout = "1h"` | the deadline of the whole saga: when it passes, what was done is undone | none |
 #[proc_macro_attribute]
 pub fn orchestrator(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(expand::Kind::Orchestrator, args.into(), item.into()).into()

@@ -125,6 +125,9 @@ mod tests {
             function: "Act".into(),
             input: Json::null(),
             policy: CallPolicy::default(),
+            undo: None,
+            scope: 0,
+            pivot: false,
         }
     }
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use sagahost_engine::{Engine, EngineConfig};
-use sagahost_http::{HttpError, Keys, Server, ServerConfig};
+use sagahost_http::{HttpError, Keys, Server, ServerConfig, Webhook};
 use sagahost_store::SqliteStore;
 use sagahost_wasm::{ByteSize, HumanDuration, Runtime, WasmConfig};
 use tokio::sync::watch;
 
 use crate::exit::{Exit, fail};
 use crate::folder::{Change, Folder};
-use crate::manifest::{Listen, Loaded};
+use crate::manifest::{self, Listen, Loaded, WebhookUrl};
 
 /// What `serve` and `dev` can both be told; it goes before the manifest.
 #[derive(Clone, Debug, clap::Args)]
@@ -41,6 +41,9 @@ pub(crate) struct HostArgs {
     /// [default: the manifest's, else 10s]
     #[arg(long, value_name = "TIME")]
     pub(crate) grace: Option<HumanDuration>,
+    /// Where to POST when a saga is stuck [default: the manifest's]
+    #[arg(long, value_name = "URL")]
+    pub(crate) stuck_webhook: Option<WebhookUrl>,
     /// What is logged: error, warn, info, debug, or as in RUST_LOG
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
@@ -68,6 +71,7 @@ pub(crate) struct Places {
 impl Host {
     pub(crate) async fn open(args: &HostArgs, loaded: &Loaded, places: Places) -> Result<Host> {
         let given = &loaded.manifest.host;
+        let stuck_webhook = webhook(args.stuck_webhook.as_ref(), given)?;
         let Places { data, functions } = places;
         // The store first: it makes the data directory, for this user alone,
         // and is what keeps two hosts off it.
@@ -112,6 +116,7 @@ impl Host {
             keys,
             grace,
             trust_forwarded: given.trust_forwarded,
+            stuck_webhook,
             ..ServerConfig::default()
         };
         if let Some(Listen(listen)) = args.listen.or(given.listen) {
@@ -141,6 +146,34 @@ impl Host {
         }
         format!("http://{address}")
     }
+}
+
+/// Who is told of stuck sagas: what is named on the command line, else in the
+/// manifest.
+fn webhook(named: Option<&WebhookUrl>, given: &manifest::Host) -> Result<Option<Webhook>> {
+    let variable = given.stuck_webhook_token_env.as_deref();
+    let Some(WebhookUrl(url)) = named.or(given.stuck_webhook.as_ref()) else {
+        return match variable {
+            None => Ok(None),
+            Some(_) => Err(fail(
+                Exit::Usage,
+                "stuck-webhook-token-env names a token, but there is no stuck-webhook to send it to",
+            )),
+        };
+    };
+    // The value is in no message.
+    let token = variable.map(|name| {
+        std::env::var(name).map_err(|_| {
+            fail(
+                Exit::Usage,
+                format!("stuck-webhook-token-env names the variable {name}, which is not set, or is not text"),
+            )
+        })
+    });
+    let token = token.transpose()?;
+    Webhook::new(url, token.as_deref())
+        .map(Some)
+        .map_err(|error| fail(Exit::Usage, error.to_string()))
 }
 
 fn cannot_listen(error: HttpError, data: &std::path::Path) -> anyhow::Error {

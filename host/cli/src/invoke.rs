@@ -87,7 +87,8 @@ pub(crate) async fn run(args: InvokeArgs) -> Result<()> {
             idempotency_key: args.idempotency_key.clone().unwrap_or(id),
             timeout_ms: runtime.call_policy(&args.name, options).timeout_ms,
             trace_parent: None,
-            is_undo: false,
+            undone: None,
+            digest: None,
         })
         .await;
     show(&args, &report, begun.elapsed())?;

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use remote::{admin, events, instances, list, start};
+use remote::{admin, events, instances, list, start, undo};
 
 /// A serverless function host for sagas
 ///
@@ -94,7 +94,13 @@ enum Command {
     Events(events::EventsArgs),
     /// Raise an event to an instance that may wait for it
     Raise(instances::RaiseArgs),
-    /// End an instance, without undoing what it did
+    /// Show what would be undone of an instance, and what is
+    Undo(undo::UndoArgs),
+    /// Undo what an instance did, and end it
+    Cancel(undo::CancelArgs),
+    /// Mend a step or an undo that is stuck
+    Repair(undo::RepairArgs),
+    /// End an instance where it is
     Terminate(instances::TerminateArgs),
     /// Remove an instance that has ended, with its journal
     Purge(instances::PurgeArgs),
@@ -144,6 +150,9 @@ fn run(command: Command) -> Result<()> {
         Command::List(args) => on_one_core(list::run(args)),
         Command::Events(args) => on_one_core(events::run(args)),
         Command::Raise(args) => on_one_core(instances::raise(args)),
+        Command::Undo(args) => on_one_core(undo::undo(args)),
+        Command::Cancel(args) => on_one_core(undo::cancel(args)),
+        Command::Repair(args) => on_one_core(undo::repair(args)),
         Command::Terminate(args) => on_one_core(instances::terminate(args)),
         Command::Purge(args) => on_one_core(instances::purge(args)),
         Command::Key(args) => keys::run(args),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use sagahost_core::Json;
+use sagahost_http::Webhook;
 use sagahost_wasm::{ByteSize, FunctionRule, HumanDuration, Rules};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -45,6 +46,10 @@ pub(crate) struct Host {
     pub(crate) trust_forwarded: bool,
     pub(crate) max_activities: Option<u32>,
     pub(crate) max_orchestrators: Option<u32>,
+    /// Where it is told that a saga is stuck.
+    pub(crate) stuck_webhook: Option<WebhookUrl>,
+    /// The variable of the host's environment that has the webhook's token.
+    pub(crate) stuck_webhook_token_env: Option<String>,
 }
 
 /// `[dev]`: for `sagahost dev` and `sagahost build` only.
@@ -84,6 +89,33 @@ impl std::str::FromStr for Listen {
 }
 
 impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A URL to post to. It may have a secret in it, so nothing shows it whole.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct WebhookUrl(pub(crate) String);
+
+impl std::fmt::Debug for WebhookUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WebhookUrl(…)")
+    }
+}
+
+impl std::str::FromStr for WebhookUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match Webhook::check(text) {
+            Ok(()) => Ok(WebhookUrl(text.to_owned())),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for WebhookUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
@@ -240,6 +272,8 @@ mod tests {
             data = "state"
             memory-budget = "512MiB"
             grace = "5s"
+            stuck-webhook = "https://alerts.example.com/s3cr3t"
+            stuck-webhook-token-env = "TOKEN"
 
             [[functions]]
             names = ["Order*"]
@@ -254,6 +288,8 @@ mod tests {
         let manifest = parse(text, Path::new("/x")).expect("is right");
         assert_eq!(manifest.host.listen, "127.0.0.1:8080".parse().ok());
         assert_eq!(manifest.host.memory_budget.map(ByteSize::bytes), Some(512 << 20));
+        assert!(manifest.host.stuck_webhook.is_some());
+        assert!(!format!("{manifest:?}").contains("s3cr3t"), "{manifest:?}");
         assert_eq!(manifest.functions.len(), 1);
         assert_eq!(manifest.dev.build, [["cargo", "build"]]);
     }
@@ -282,6 +318,9 @@ mod tests {
             listen.starts_with("2:10: ") && listen.contains("write it like 127.0.0.1:7071"),
             "{listen}"
         );
+        let webhook = wrong("[host]\nstuck-webhook = \"ftp://h/s3cr3t\"\n");
+        assert!(webhook.starts_with("2:17: a webhook's URL is like https://"), "{webhook}");
+        assert!(!webhook.contains("s3cr3t"), "{webhook}");
         let syntax = wrong("[host]\ndata = \n");
         assert!(syntax.starts_with("2:"), "{syntax}");
         let rule = wrong("\n[[functions]]\nnames = []\n");

@@ -76,6 +76,16 @@ impl Paint {
             _ => self.cyan(status),
         }
     }
+
+    /// How far a saga has come: what needs somebody stands out.
+    pub(crate) fn saga(self, state: &str) -> String {
+        match state {
+            "stuck" => self.red(state),
+            "compensating" | "compensated" => self.yellow(state),
+            "committed" => self.green(state),
+            _ => state.to_owned(),
+        }
+    }
 }
 
 /// Writes a line to standard output.

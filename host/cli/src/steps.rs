@@ -1,10 +1,14 @@
 //! What happened to an orchestration, as lines for a person: for `dev` and
 //! `events`.
 
-use std::collections::HashMap;
+mod undo;
+
+use std::collections::{HashMap, HashSet};
 
 use jiff::tz::TimeZone;
-use sagahost_core::{BlockedReason, Event, Json, LogLevel, Logs, Millis, Record, TaskId};
+use sagahost_core::{
+    BlockedReason, Event, Failure, Json, LogLevel, Logs, Millis, Record, TaskId, Work,
+};
 
 use crate::output::{Paint, shorten};
 use crate::units::took_millis;
@@ -18,7 +22,10 @@ const LOG_LINES: usize = 20;
 /// Makes lines of the events of one orchestration, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
-    tasks: HashMap<TaskId, String>,
+    names: HashMap<Work, String>,
+    /// Pivots that are not complete.
+    pivots: HashSet<TaskId>,
+    past_pivot: bool,
     started: Option<Millis>,
 }
 
@@ -26,10 +33,11 @@ impl Steps {
     /// The lines for one event: what happened, and below it what was logged.
     pub(crate) fn lines(&mut self, record: &Record, paint: Paint) -> Vec<String> {
         let Record(at, event) = record;
+        // Known by then: who it is, and whether it was the pivot.
+        self.note(record);
         let mut lines = Vec::new();
         let head = match event {
             Event::Started(started) => {
-                self.started = Some(*at);
                 format!(
                     "{} {} {}",
                     paint.bold("started"),
@@ -37,17 +45,28 @@ impl Steps {
                     value(&started.input, paint)
                 )
             }
-            Event::Scheduled { task, function, input, .. } => {
-                self.tasks.insert(*task, function.clone());
-                format!("{} {function} {}", paint.cyan("→"), value(input, paint))
+            Event::Scheduled { function, input, pivot, .. } => {
+                let pivot = if *pivot { paint.dim(" (pivot)") } else { String::new() };
+                format!("{} {function} {}{pivot}", paint.cyan("→"), value(input, paint))
             }
-            Event::TimerCreated { task, fire_at } => {
-                self.tasks.insert(*task, "timer".to_owned());
+            Event::ChildScheduled { function, input, id, .. } => format!(
+                "{} {function} {} {}",
+                paint.cyan("→"),
+                paint.by_hash(&shorten(id, 60)),
+                value(input, paint)
+            ),
+            Event::ChildCompleted { task, output, .. } => {
+                format!("{} {} {}", paint.green("✓"), self.task(*task), value(output, paint))
+            }
+            Event::ChildFailed { task, failure, .. } => {
+                let why = shorten(&failure.to_string(), VALUE);
+                format!("{} {}: {why}", paint.red("✗"), self.task(*task))
+            }
+            Event::TimerCreated { fire_at, .. } => {
                 let wait = took_millis(fire_at.saturating_sub(*at));
                 format!("{} timer, in {wait}", paint.cyan("→"))
             }
-            Event::EventAwaited { task, name } => {
-                self.tasks.insert(*task, format!("event {name}"));
+            Event::EventAwaited { name, .. } => {
                 format!("{} waits for event {}", paint.cyan("→"), paint.bold(name))
             }
             Event::TaskCancelled { task } => {
@@ -55,28 +74,16 @@ impl Steps {
             }
             Event::TaskCompleted { task, attempt, started_at, output, logs } => {
                 lines = log_lines(logs, paint);
-                let which =
-                    if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-                let time = took_millis(at.saturating_sub(*started_at));
-                format!(
-                    "{} {} {} {}",
-                    paint.green("✓"),
-                    self.task(*task),
-                    value(output, paint),
-                    paint.dim(&format!("({time}{which})"))
-                )
+                let took = took(*attempt, *started_at, *at, paint);
+                format!("{} {} {} {took}", paint.green("✓"), self.task(*task), value(output, paint))
             }
             Event::AttemptFailed { task, attempt, failure, retry_at, logs, .. } => {
                 lines = log_lines(logs, paint);
-                let next = match retry_at {
-                    Some(retry) => {
-                        let wait = took_millis(retry.saturating_sub(*at));
-                        paint.yellow(&format!("again in {wait}"))
-                    }
-                    None => paint.red("no further attempt"),
-                };
-                let why = shorten(&failure.to_string(), VALUE);
-                format!("{} {} attempt {attempt}: {why}; {next}", paint.red("✗"), self.task(*task))
+                let stuck = self.past_pivot
+                    || (self.pivots.contains(task) && failure.kind.outcome_unknown());
+                let last = if stuck { STUCK } else { "no further attempt" };
+                let why = failed(*attempt, failure, *retry_at, *at, last, paint);
+                format!("{} {} {why}", paint.red("✗"), self.task(*task))
             }
             Event::AttemptLost { task, attempt } => format!(
                 "{} {} attempt {attempt} was cut off with the host; again",
@@ -107,28 +114,72 @@ impl Steps {
                 let why = shorten(&failure.to_string(), 1_000);
                 format!("{} {why} {}", paint.red("failed"), self.age(*at, paint))
             }
+            Event::Canceled { reason } => {
+                let why = shorten(reason, VALUE);
+                format!("{} {why} {}", paint.red("canceled"), self.age(*at, paint))
+            }
             Event::Terminated { reason } => {
                 format!("{} {}", paint.red("terminated"), shorten(reason, VALUE))
+            }
+            Event::ScopeOpened { .. }
+            | Event::ParallelUndo { .. }
+            | Event::CompensationRequested { .. }
+            | Event::CompensationDone { .. }
+            | Event::Unwinding { .. }
+            | Event::RetriesEnded { .. }
+            | Event::UndoScheduled { .. }
+            | Event::UndoCompleted { .. }
+            | Event::UndoAttemptFailed { .. }
+            | Event::UndoAttemptLost { .. }
+            | Event::Repaired { .. }
+            | Event::LateResult { .. } => {
+                let (head, below) = self.undo(*at, event, paint);
+                lines = below;
+                head
             }
         };
         lines.insert(0, head);
         lines
     }
 
-    /// Takes notice of an event that is not shown.
+    /// Takes notice of an event, shown or not.
     pub(crate) fn note(&mut self, Record(at, event): &Record) {
         match event {
             Event::Started(_) => self.started = Some(*at),
-            Event::Scheduled { task, function, .. } => {
-                self.tasks.insert(*task, function.clone());
+            Event::Scheduled { task, function, pivot, .. }
+            | Event::ChildScheduled { task, function, pivot, .. } => {
+                self.names.insert(Work::Step(*task), function.clone());
+                if *pivot {
+                    self.pivots.insert(*task);
+                }
+            }
+            Event::TimerCreated { task, .. } => {
+                self.names.insert(Work::Step(*task), "timer".to_owned());
+            }
+            Event::EventAwaited { task, name } => {
+                self.names.insert(Work::Step(*task), format!("event {name}"));
+            }
+            Event::UndoScheduled { undo, function, .. } => {
+                self.names.insert(Work::Undo(*undo), function.clone());
+            }
+            Event::TaskCompleted { task, .. } | Event::ChildCompleted { task, .. } => {
+                self.past_pivot |= self.pivots.remove(task);
             }
             _ => {}
         }
     }
 
     fn task(&self, task: TaskId) -> String {
-        // What was scheduled before we began to listen has only its number.
-        self.tasks.get(&task).cloned().unwrap_or_else(|| format!("step {task}"))
+        self.name(Work::Step(task))
+    }
+
+    /// What it is called, or by its number, where it was scheduled before we
+    /// began to listen.
+    fn name(&self, work: Work) -> String {
+        self.names.get(&work).cloned().unwrap_or_else(|| match work {
+            Work::Step(task) => format!("step {task}"),
+            Work::Undo(undo) => format!("undo of step {undo}"),
+        })
     }
 
     fn age(&self, now: Millis, paint: Paint) -> String {
@@ -136,6 +187,36 @@ impl Steps {
             paint.dim(&format!("({} in all)", took_millis(now.saturating_sub(started))))
         })
     }
+}
+
+/// What is said where a step or an undo needs a person.
+const STUCK: &str = "stuck: it needs a person (sagahost repair)";
+
+/// How long an attempt took that worked, and which one it was.
+fn took(attempt: u32, started_at: Millis, at: Millis, paint: Paint) -> String {
+    let which = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+    let time = took_millis(at.saturating_sub(started_at));
+    paint.dim(&format!("({time}{which})"))
+}
+
+/// Why an attempt failed, and what comes next.
+fn failed(
+    attempt: u32,
+    failure: &Failure,
+    retry_at: Option<Millis>,
+    at: Millis,
+    last: &str,
+    paint: Paint,
+) -> String {
+    let next = match retry_at {
+        Some(retry) => {
+            let wait = took_millis(retry.saturating_sub(at));
+            paint.yellow(&format!("again in {wait}"))
+        }
+        None => paint.red(last),
+    };
+    let why = shorten(&failure.to_string(), VALUE);
+    format!("attempt {attempt}: {why}; {next}")
 }
 
 /// The time of day in this place.
@@ -156,6 +237,9 @@ fn blocked(reason: &BlockedReason) -> String {
             "request {position}: its journal has {journal}, its code asks for {code}; deploy code that asks as before"
         ),
         BlockedReason::Unavailable { message } => message.clone(),
+        BlockedReason::PastPivot { failure } => format!(
+            "its code failed past the pivot ({failure}): nothing is undone any more; do by hand what is left, and terminate it"
+        ),
     }
 }
 
@@ -190,7 +274,7 @@ pub(crate) fn log_lines(logs: &Logs, paint: Paint) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use sagahost_core::{CallPolicy, Failure, FailureKind};
+    use sagahost_core::{CallPolicy, FailureKind};
 
     use super::*;
 
@@ -207,6 +291,9 @@ mod tests {
             function: "Pay".into(),
             input: json("{\"id\":1}"),
             policy: CallPolicy::default(),
+            undo: None,
+            scope: 0,
+            pivot: false,
         };
         assert_eq!(line(scheduled), "→ Pay {\"id\":1}");
         let failed = Event::AttemptFailed {

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CallPolicy, Failure, Json, Millis, TaskId};
+use crate::{
+    CallPolicy, Compensation, Failure, HandedUndo, Json, Millis, Repair, ScopeId, StepOutcome,
+    TaskId, UndoId,
+};
 
 /// What was written to stdout and stderr during an attempt, up to a limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +59,49 @@ pub struct Started {
     /// The W3C `traceparent` that came with the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_parent: Option<String>,
+    /// The orchestration whose step this one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// When the saga is undone, if it has not ended or passed its pivot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Millis>,
+}
+
+/// The step of another orchestration that a child orchestration is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parent {
+    /// The parent's instance id.
+    pub id: String,
+    /// The parent's execution.
+    pub execution: String,
+    /// The step.
+    pub task: TaskId,
+}
+
+/// Why a saga is undone as a whole. The orchestrator's code does not run any
+/// more from then on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Cause {
+    /// The code ended with a failure, or cannot be run at all.
+    Failed(Failure),
+    /// Its deadline passed.
+    Deadline(Failure),
+    /// Somebody cancelled it, for this reason.
+    Canceled(String),
+    /// An operator terminated it, for this reason, and wanted it undone.
+    Terminated(String),
+    /// Its parent is undone, for this reason. What this one did is undone by
+    /// the parent, in its turn.
+    Parent(String),
+}
+
+impl Cause {
+    /// Whether it came from outside, and the code could go on without it.
+    pub fn is_external(&self) -> bool {
+        !matches!(self, Cause::Failed(_))
+    }
 }
 
 /// Why an orchestration cannot go on for now. Nothing of it is lost.
@@ -78,6 +124,13 @@ pub enum BlockedReason {
         /// Why, and what to do.
         message: String,
     },
+    /// The code failed when the saga could only go forward. Nothing can be
+    /// undone any more: a person has to look at it, and then terminate it.
+    #[serde(rename_all = "camelCase")]
+    PastPivot {
+        /// How it failed.
+        failure: Failure,
+    },
 }
 
 /// One thing that happened to an orchestration.
@@ -99,6 +152,175 @@ pub enum Event {
         input: Json,
         /// How to retry, and how long an attempt may take.
         policy: CallPolicy,
+        /// How it is undone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        undo: Option<Compensation>,
+        /// The scope it belongs to.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        scope: ScopeId,
+        /// Whether the saga can only go forward once it is complete.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pivot: bool,
+    },
+    /// The orchestrator asked for a child orchestration.
+    ChildScheduled {
+        /// The task.
+        task: TaskId,
+        /// The orchestrator's name.
+        function: String,
+        /// Its input.
+        input: Json,
+        /// The child's instance id.
+        id: String,
+        /// How it is undone once it is complete, instead of by what it hands
+        /// over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        undo: Option<Compensation>,
+        /// Whether nothing that it did is undone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_hand: bool,
+        /// The scope it belongs to.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        scope: ScopeId,
+        /// Whether the saga can only go forward once it is complete.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pivot: bool,
+    },
+    /// A child orchestration completed.
+    ChildCompleted {
+        /// The task.
+        task: TaskId,
+        /// Its output.
+        output: Json,
+        /// What would undo it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        handed: Vec<HandedUndo>,
+    },
+    /// A child orchestration ended otherwise. It undid what it had done, or
+    /// hands over what would undo it.
+    ChildFailed {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        failure: Failure,
+        /// What would undo the rest of it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        handed: Vec<HandedUndo>,
+    },
+    /// The orchestrator opened a scope.
+    ScopeOpened {
+        /// Its number.
+        scope: ScopeId,
+        /// The scope around it.
+        parent: ScopeId,
+    },
+    /// What is in this scope is undone all at the same time.
+    ParallelUndo {
+        /// The scope.
+        scope: ScopeId,
+    },
+    /// The orchestrator wants a scope undone.
+    CompensationRequested {
+        /// The task that is complete when that is done.
+        task: TaskId,
+        /// The scope.
+        scope: ScopeId,
+    },
+    /// What the orchestrator wanted undone is undone.
+    CompensationDone {
+        /// The task.
+        task: TaskId,
+    },
+    /// The saga is undone as a whole.
+    Unwinding {
+        /// Why.
+        cause: Cause,
+    },
+    /// A step that waited for its next attempt is not attempted again,
+    /// because it is to be undone.
+    RetriesEnded {
+        /// The task.
+        task: TaskId,
+    },
+    /// The undo of a step begins. From here on no attempt of the step does.
+    UndoScheduled {
+        /// Which.
+        undo: UndoId,
+        /// The activity that undoes it.
+        function: String,
+        /// What became of the step.
+        outcome: StepOutcome,
+    },
+    /// A step is undone.
+    UndoCompleted {
+        /// Which.
+        undo: UndoId,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// When the attempt began.
+        started_at: Millis,
+        /// What the undo answered.
+        output: Json,
+        /// What the attempt wrote.
+        #[serde(default, skip_serializing_if = "Logs::is_empty")]
+        logs: Logs,
+    },
+    /// An attempt of an undo ended without a result. Where there is no
+    /// `retry_at`, the saga is stuck until a person mends it.
+    UndoAttemptFailed {
+        /// Which.
+        undo: UndoId,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// When the attempt began.
+        started_at: Millis,
+        /// Why.
+        failure: Failure,
+        /// When the next attempt begins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Millis>,
+        /// What the attempt wrote.
+        #[serde(default, skip_serializing_if = "Logs::is_empty")]
+        logs: Logs,
+    },
+    /// The host ended while this attempt of an undo may have run; see
+    /// [`Event::AttemptLost`].
+    UndoAttemptLost {
+        /// Which.
+        undo: UndoId,
+        /// Which attempt, from 1.
+        attempt: u32,
+    },
+    /// A person mended a step or an undo that was stuck.
+    Repaired {
+        /// The step.
+        step: UndoId,
+        /// How.
+        repair: Repair,
+        /// What the person has to say about it.
+        note: String,
+        /// Who it was.
+        by: String,
+    },
+    /// An attempt that was given up ended after all; it changes nothing.
+    LateResult {
+        /// The task.
+        task: TaskId,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// Its result, if it had one.
+        #[serde(
+            default,
+            deserialize_with = "crate::json::given",
+            skip_serializing_if = "Option::is_none"
+        )]
+        output: Option<Json>,
+        /// Its failure, if it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+        /// What it wrote.
+        #[serde(default, skip_serializing_if = "Logs::is_empty")]
+        logs: Logs,
     },
     /// The orchestrator asked for a timer.
     TimerCreated {
@@ -197,11 +419,20 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// The orchestration was cancelled, and is undone.
+    Canceled {
+        /// What the one who cancelled it said.
+        reason: String,
+    },
     /// An operator ended the orchestration.
     Terminated {
         /// What the operator said.
         reason: String,
     },
+}
+
+fn is_zero(scope: &ScopeId) -> bool {
+    *scope == 0
 }
 
 /// An event and when it was journaled. Written as `[time, event]`.

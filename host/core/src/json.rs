@@ -69,3 +69,26 @@ impl<'de> Deserialize<'de> for Json {
         Ok(Json(Box::<RawValue>::deserialize(deserializer)?.into()))
     }
 }
+
+/// A field that may be missing. One that is `null` is not.
+///
+/// # Errors
+/// When it is no JSON.
+pub(crate) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Failure, FailureKind, Json};
+
+    #[test]
+    fn a_null_that_was_given_is_not_nothing() {
+        let without = Failure::host(FailureKind::Returned, "no");
+        let with = Failure { details: Some(Json::null()), ..without.clone() };
+        for failure in [with, without] {
+            let text = serde_json::to_string(&failure).unwrap();
+            assert_eq!(serde_json::from_str::<Failure>(&text).unwrap(), failure, "{text}");
+        }
+    }
+}

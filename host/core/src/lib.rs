@@ -5,20 +5,32 @@
 //! is to be done comes out as data. That is why all of it can be tested
 //! exhaustively, and quickly.
 
+mod command;
 mod event;
+mod explore;
+mod handle;
 mod instance;
 mod json;
 mod model;
 mod orchestration;
 mod replay;
 mod retry;
+mod scopes;
+mod undo;
+mod undos;
+mod unwind;
 
+pub use command::{
+    ChildStart, ChildStop, Command, Completion, LoadError, Mismatch, Rejected, Turn,
+};
 pub use event::*;
+pub use explore::StepView;
+pub use handle::MAX_LOST_ATTEMPTS;
 pub use instance::{Attempt, End, Instance};
 pub use json::Json;
 pub use model::*;
-pub use orchestration::{
-    Command, Completion, LoadError, MAX_LOST_ATTEMPTS, Mismatch, Orchestration, Rejected, Turn,
-};
+pub use orchestration::Orchestration;
 pub use replay::Request;
 pub use retry::{Attempted, next_attempt};
+pub use undo::*;
+pub use undos::{PlannedUndo, Stuck, UndoState};

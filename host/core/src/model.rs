@@ -41,6 +41,18 @@ pub enum FailureKind {
     /// The attempt could not start: no such function, or its component cannot
     /// be loaded.
     NotStarted,
+    /// The host ended the attempt, because the step is to be undone or its
+    /// orchestration has ended.
+    Cancelled,
+    /// The deadline of the saga passed.
+    Deadline,
+    /// The orchestrator's component is gone or damaged.
+    CodeLost,
+    /// The orchestrator returned while a step that would have to be undone
+    /// was still running.
+    StepsOpen,
+    /// An operator ended the child orchestration.
+    Terminated,
 }
 
 impl FailureKind {
@@ -63,7 +75,11 @@ pub struct Failure {
     /// A sentence for people.
     pub message: String,
     /// Anything more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub details: Option<Json>,
     /// Whether another attempt may go better.
     #[serde(default)]
@@ -72,10 +88,10 @@ pub struct Failure {
 
 impl Failure {
     /// A failure that the host itself found. Its code is `host.` and the
-    /// kind's name (`host.timeout`, `host.memory-limit`, ...). All but
-    /// [`FailureKind::BadOutput`] and [`FailureKind::HostLost`] may be
-    /// retried: the one would be as bad again, and the other is what is left
-    /// when many attempts came to nothing.
+    /// kind's name (`host.timeout`, `host.memory-limit`, ...). What went wrong
+    /// in an attempt may be retried, but for [`FailureKind::BadOutput`] and
+    /// [`FailureKind::HostLost`]: the one would be as bad again, and the other
+    /// is what is left when many attempts came to nothing.
     pub fn host(kind: FailureKind, message: impl Into<String>) -> Self {
         let code = match kind {
             FailureKind::Returned => "host.failure",
@@ -87,13 +103,27 @@ impl Failure {
             FailureKind::BadOutput => "host.bad-output",
             FailureKind::HostLost => "host.lost",
             FailureKind::NotStarted => "host.not-started",
+            FailureKind::Cancelled => "host.cancelled",
+            FailureKind::Deadline => "host.deadline",
+            FailureKind::CodeLost => "host.code-lost",
+            FailureKind::StepsOpen => "host.steps-open",
+            FailureKind::Terminated => "host.terminated",
         };
         Failure {
             kind,
             code: code.to_owned(),
             message: message.into(),
             details: None,
-            retryable: !matches!(kind, FailureKind::BadOutput | FailureKind::HostLost),
+            retryable: matches!(
+                kind,
+                FailureKind::Returned
+                    | FailureKind::Trap
+                    | FailureKind::Timeout
+                    | FailureKind::MemoryLimit
+                    | FailureKind::CpuLimit
+                    | FailureKind::OutputLimit
+                    | FailureKind::NotStarted
+            ),
         }
     }
 }

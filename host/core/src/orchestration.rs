@@ -1,115 +1,27 @@
-//! Decides: what comes in from outside, and what the orchestrator's code asks
-//! for, becomes events; what the events call for becomes effects.
+//! Decides: what the orchestrator's code asks for becomes events; what the
+//! events call for becomes effects. What comes in from outside is in
+//! `handle.rs`, undo in `unwind.rs`.
 
-use crate::instance::{Asked, Attempt, End, Instance, TaskKind, TaskState};
+use std::collections::HashSet;
+
+use crate::command::{ChildStart, Completion, LoadError, Mismatch, Turn};
+use crate::instance::{Asked, End, Instance, TaskState};
 use crate::replay::{Cursor, Request};
-use crate::retry::{Attempted, next_attempt};
 use crate::{
-    BlockedReason, Event, Failure, FailureKind, JournalError, Json, LogLevel, Logs, Millis, Record,
-    RuntimeStatus, Started, TaskId, decode_chunk,
+    BlockedReason, Cause, Compensation, Event, Failure, FailureKind, Json, LogLevel, Logs, Millis,
+    Record, Started, TaskId, Work, decode_chunk,
 };
-
-/// A step whose attempts were lost this often with their host is taken to be
-/// what brings the host down, and fails with [`FailureKind::HostLost`].
-pub const MAX_LOST_ATTEMPTS: u32 = 100;
-
-/// What comes in from outside the orchestration.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    /// A client raised an event.
-    RaiseEvent {
-        /// Its name.
-        name: String,
-        /// What comes with it.
-        input: Json,
-    },
-    /// An operator ends the orchestration.
-    Terminate {
-        /// Why.
-        reason: String,
-    },
-    /// An attempt ended.
-    AttemptEnded {
-        /// The step.
-        task: TaskId,
-        /// Which attempt.
-        attempt: u32,
-        /// When it began.
-        started_at: Millis,
-        /// How it ended.
-        outcome: Result<Json, Failure>,
-        /// What it wrote.
-        logs: Logs,
-    },
-    /// Time has passed: timers may fire and retries begin.
-    Tick,
-    /// The host that ran the attempts that are out is gone.
-    HostLost {
-        /// Steps whose attempts are out in this host, and so are not lost.
-        alive: Vec<TaskId>,
-    },
-}
-
-/// Why a command changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
-    /// The orchestration has ended.
-    #[error("the instance has already ended ({0})")]
-    Ended(RuntimeStatus),
-}
-
-/// What one turn made: the events to store, and what is to be done once they
-/// are stored, and not before.
-#[derive(Debug, Default)]
-pub struct Turn {
-    /// The events, in order.
-    pub records: Vec<Record>,
-    /// Attempts to make.
-    pub attempts: Vec<Attempt>,
-    /// Whether the orchestration ended in this turn.
-    pub ended: bool,
-}
-
-/// A completed task, as it is given to the orchestrator's code.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Completion {
-    /// The task.
-    pub task: TaskId,
-    /// How it ended.
-    pub outcome: Result<Json, Failure>,
-}
-
-/// The code and the journal do not agree.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("at step {position} the journal has {journal}, but the code asked for {code}")]
-pub struct Mismatch {
-    /// The place among the requests, from 0.
-    pub position: usize,
-    /// What the journal has there.
-    pub journal: String,
-    /// What the code asked for.
-    pub code: String,
-}
-
-/// Why a journal cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// A chunk cannot be read.
-    #[error(transparent)]
-    Chunk(#[from] JournalError),
-    /// It does not begin with the start of an orchestration.
-    #[error("the journal does not begin with the start of an orchestration")]
-    NoStart,
-}
 
 /// An orchestration at work: its state, how far its code has come, and the
 /// turn being made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Orchestration {
-    instance: Instance,
-    cursor: Cursor,
-    turn: Turn,
-    now: Millis,
+    pub(crate) instance: Instance,
+    pub(crate) cursor: Cursor,
+    pub(crate) turn: Turn,
+    pub(crate) now: Millis,
+    /// Steps that were told to end, so that they are told once.
+    pub(crate) told: HashSet<TaskId>,
 }
 
 impl Orchestration {
@@ -118,7 +30,7 @@ impl Orchestration {
         let instance = Instance::new(now, started.clone());
         let cursor = Cursor::new(&instance, false);
         let turn = Turn { records: vec![Record(now, Event::Started(started))], ..Turn::default() };
-        Orchestration { instance, cursor, turn, now }
+        Orchestration { instance, cursor, turn, now, told: HashSet::new() }
     }
 
     /// One that is loaded from its journal. Its code has not run yet: run it
@@ -145,7 +57,7 @@ impl Orchestration {
         let instance = instance.ok_or(LoadError::NoStart)?;
         let cursor = Cursor::new(&instance, true);
         let now = instance.updated;
-        Ok(Orchestration { instance, cursor, turn: Turn::default(), now })
+        Ok(Orchestration { instance, cursor, turn: Turn::default(), now, told: HashSet::new() })
     }
 
     /// Its state.
@@ -174,144 +86,37 @@ impl Orchestration {
     /// Whether the code has something new to work on: it has not run yet, or
     /// something completed that it was not given.
     pub fn wants_to_run(&self) -> bool {
-        self.instance.end.is_none() && self.cursor.wants_to_run(&self.instance)
+        self.may_run() && self.cursor.wants_to_run(&self.instance)
     }
 
-    /// Whether the turn has made anything.
-    pub fn has_news(&self) -> bool {
-        !self.turn.records.is_empty() || !self.turn.attempts.is_empty()
+    /// Whether the code has a say in what comes next: the orchestration has
+    /// not ended, is not undone as a whole, and the code has not failed past
+    /// the pivot.
+    pub fn may_run(&self) -> bool {
+        self.instance.end.is_none()
+            && self.instance.unwinding.is_none()
+            && !matches!(self.instance.blocked, Some(BlockedReason::PastPivot { .. }))
     }
 
-    /// Takes in what came from outside. What is late or already known changes
-    /// nothing, and is no error.
-    ///
-    /// # Errors
-    /// When somebody asked for something that cannot be done any more.
-    pub fn handle(&mut self, command: Command) -> Result<(), Rejected> {
-        let ended = self.instance.end.is_some().then(|| self.instance.status());
-        match (command, ended) {
-            (Command::RaiseEvent { .. } | Command::Terminate { .. }, Some(status)) => {
-                return Err(Rejected::Ended(status));
-            }
-            (_, Some(_)) => {}
-            (Command::RaiseEvent { name, input }, None) => {
-                self.record(Event::EventRaised { name, input });
-            }
-            (Command::Terminate { reason }, None) => self.finish(Event::Terminated { reason }),
-            (Command::AttemptEnded { task, attempt, started_at, outcome, logs }, None) => {
-                self.attempt_ended(task, attempt, started_at, outcome, logs);
-            }
-            (Command::Tick, None) => self.tick(),
-            (Command::HostLost { alive }, None) => self.host_lost(&alive),
-        }
-        Ok(())
+    pub(crate) fn attempt(&mut self, work: Work) {
+        self.turn.attempts.extend(self.instance.attempt_of(work));
     }
 
-    fn attempt_ended(
-        &mut self,
-        task: TaskId,
-        attempt: u32,
-        started_at: Millis,
-        outcome: Result<Json, Failure>,
-        logs: Logs,
-    ) {
-        let Some(found) = self.instance.tasks.get(task as usize) else {
-            return;
-        };
-        if found.state != (TaskState::Running { attempt }) {
-            return;
-        }
-        let TaskKind::Activity { policy, .. } = &found.kind else {
-            return;
-        };
-        match outcome {
-            Ok(output) => {
-                self.record(Event::TaskCompleted { task, attempt, started_at, output, logs });
-            }
-            Err(failure) => {
-                let attempted = Attempted {
-                    counted: attempt - found.lost.min(attempt - 1),
-                    scheduled_at: found.scheduled_at,
-                    ended_at: self.now,
-                    chance: self.cursor.chance(task, attempt),
-                };
-                let retry_at = next_attempt(&policy.retry, &failure, attempted);
-                self.record(Event::AttemptFailed {
-                    task,
-                    attempt,
-                    started_at,
-                    failure,
-                    retry_at,
-                    logs,
-                });
-            }
-        }
-    }
-
-    fn tick(&mut self) {
-        while let Some(&(at, task)) = self.instance.wakes.first() {
-            if at > self.now {
-                break;
-            }
-            match self.instance.tasks.get(task as usize).map(|task| &task.state) {
-                Some(TaskState::Retrying { attempt, .. }) => {
-                    // Nothing to journal: that the attempt begins follows
-                    // from the failure that was journaled with its time.
-                    let attempt = *attempt;
-                    self.instance.wakes.remove(&(at, task));
-                    self.instance.set_state(task, TaskState::Running { attempt });
-                    self.attempt(task);
-                }
-                Some(TaskState::Waiting) => self.record(Event::TimerFired { task }),
-                _ => {
-                    self.instance.wakes.remove(&(at, task));
-                }
-            }
-        }
-    }
-
-    fn host_lost(&mut self, alive: &[TaskId]) {
-        for attempt in self.instance.running() {
-            let Attempt { task, attempt, .. } = attempt;
-            if alive.contains(&task) {
-                continue;
-            }
-            let lost = self.instance.tasks[task as usize].lost;
-            if lost >= MAX_LOST_ATTEMPTS {
-                let message = format!(
-                    "the host ended {lost} times while this step ran; it is not attempted again"
-                );
-                self.record(Event::AttemptFailed {
-                    task,
-                    attempt,
-                    started_at: self.now,
-                    failure: Failure::host(FailureKind::HostLost, message),
-                    retry_at: None,
-                    logs: Logs::default(),
-                });
-            } else {
-                self.record(Event::AttemptLost { task, attempt });
-                self.attempt(task);
-            }
-        }
-    }
-
-    fn attempt(&mut self, task: TaskId) {
-        self.turn.attempts.extend(self.instance.attempt_of(task));
-    }
-
-    fn record(&mut self, event: Event) {
+    pub(crate) fn record(&mut self, event: Event) {
         let record = Record(self.now, event);
+        let stuck = self.instance.stuck.len();
         self.instance.apply(&record);
+        self.turn.stuck |= self.instance.stuck.len() > stuck;
         self.turn.records.push(record);
     }
 
-    fn finish(&mut self, event: Event) {
+    pub(crate) fn finish(&mut self, event: Event) {
         self.record(event);
         self.turn.ended = true;
         // What is scheduled in the very turn that ends the orchestration is
         // not begun.
         self.turn.attempts.clear();
+        self.turn.children.clear();
     }
 
     // What follows is for the orchestrator's code.
@@ -324,25 +129,85 @@ impl Orchestration {
     pub fn request(&mut self, request: Request) -> Result<TaskId, Mismatch> {
         if let Some(asked) = self.cursor.check(&self.instance, &request)? {
             return Ok(match asked {
-                Asked::Task(task) | Asked::Cancel(task) => task,
+                Asked::Task(number)
+                | Asked::Cancel(number)
+                | Asked::Scope(number)
+                | Asked::Parallel(number) => number,
             });
         }
+        self.cursor.possible(&self.instance, &request)?;
         let task = self.instance.tasks.len() as TaskId;
         self.cursor.asked(&request);
         match request {
-            Request::Activity { function, input, policy } => {
-                self.record(Event::Scheduled { task, function, input, policy });
-                self.attempt(task);
+            Request::Activity { function, input, policy, undo, scope, pivot } => {
+                let impossible = undo.as_ref().and_then(not_deployed);
+                self.record(Event::Scheduled { task, function, input, policy, undo, scope, pivot });
+                match impossible {
+                    None => self.attempt(Work::Step(task)),
+                    Some(failure) => self.record(Event::AttemptFailed {
+                        task,
+                        attempt: 1,
+                        started_at: self.now,
+                        failure,
+                        retry_at: None,
+                        logs: Logs::default(),
+                    }),
+                }
+            }
+            Request::Child { function, input, undo, by_hand, scope, pivot } => {
+                let impossible = undo.as_ref().and_then(not_deployed);
+                let id = format!("{}:{task:04x}", self.instance.started.execution);
+                let start = ChildStart {
+                    task,
+                    id: id.clone(),
+                    function: function.clone(),
+                    input: input.clone(),
+                    again: false,
+                };
+                let event = Event::ChildScheduled {
+                    task,
+                    function,
+                    input,
+                    id,
+                    undo,
+                    by_hand,
+                    scope,
+                    pivot,
+                };
+                self.record(event);
+                match impossible {
+                    None => self.turn.children.push(start),
+                    Some(failure) => {
+                        self.record(Event::ChildFailed { task, failure, handed: Vec::new() });
+                    }
+                }
             }
             Request::Timer { fire_at } => {
                 self.record(Event::TimerCreated { task, fire_at });
-                // One that is already due fires in this turn.
-                self.tick();
+                // One that is already due fires in this turn. Whatever else is
+                // due waits for its tick: a deadline that passed here would
+                // end the saga while its code goes on asking.
+                if fire_at <= self.now {
+                    self.record(Event::TimerFired { task });
+                }
             }
             Request::Event { name } => self.record(Event::EventAwaited { task, name }),
             Request::Cancel { task } => {
                 self.record(Event::TaskCancelled { task });
                 return Ok(task);
+            }
+            Request::OpenScope { parent } => {
+                let scope = self.instance.scopes.next();
+                self.record(Event::ScopeOpened { scope, parent });
+                return Ok(scope);
+            }
+            Request::UndoInParallel { scope } => {
+                self.record(Event::ParallelUndo { scope });
+                return Ok(scope);
+            }
+            Request::Compensate { scope } => {
+                self.record(Event::CompensationRequested { task, scope });
+                self.advance();
             }
         }
         Ok(task)
@@ -387,10 +252,28 @@ impl Orchestration {
             return self.cursor.returned(&self.instance, &result);
         }
         match result {
-            Ok(output) => self.finish(Event::Completed { output }),
-            Err(failure) => self.finish(Event::Failed { failure }),
+            Ok(output) => match self.left_open() {
+                None => self.finish(Event::Completed { output }),
+                Some(failure) => self.code_failed(failure),
+            },
+            Err(failure) => self.code_failed(failure),
         }
         Ok(())
+    }
+
+    /// The code is lost for good: nobody can run it again. Where there is
+    /// something to undo, that is undone now; it needs no code. Says whether
+    /// there was.
+    pub fn code_lost(&mut self, failure: Failure) -> bool {
+        let instance = &self.instance;
+        let something = instance.tally.armed > 0
+            || !instance.unwinds.is_empty()
+            || !instance.open_children().is_empty();
+        let undoes = self.may_run() && !instance.past_pivot && something;
+        if undoes {
+            self.unwind(Cause::Failed(failure));
+        }
+        undoes
     }
 
     /// The code cannot go on for now. A reason that is already journaled is
@@ -448,7 +331,19 @@ impl Orchestration {
         match self.instance.end.as_ref()? {
             End::Completed(output) => Some(output.clone()),
             End::Failed(failure) => Json::of(failure).ok(),
-            End::Terminated(reason) => Json::of(reason).ok(),
+            End::Canceled(reason) | End::Terminated(reason) => Json::of(reason).ok(),
         }
     }
+}
+
+/// Why a step cannot be begun: it could not be undone.
+fn not_deployed(undo: &Compensation) -> Option<Failure> {
+    if undo.digest.is_some() {
+        return None;
+    }
+    let message = format!(
+        "the activity `{}` that would undo it is not deployed, so it was not begun: deploy that first",
+        undo.function
+    );
+    Some(Failure { retryable: false, ..Failure::host(FailureKind::NotStarted, message) })
 }

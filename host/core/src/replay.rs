@@ -10,7 +10,10 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::instance::{Asked, End, Instance, TaskKind};
-use crate::{CallPolicy, Failure, Json, Millis, Mismatch, TaskId};
+use crate::scopes::MAX_SCOPE_DEPTH;
+use crate::{
+    CallPolicy, Compensation, Failure, FailureKind, Json, Millis, Mismatch, ScopeId, TaskId,
+};
 
 /// What an orchestrator's code can ask for.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +26,42 @@ pub enum Request {
         input: Json,
         /// How to retry it, after all defaults; not compared on replay.
         policy: CallPolicy,
+        /// How it is undone, after all defaults; not compared on replay.
+        undo: Option<Compensation>,
+        /// The scope it belongs to.
+        scope: ScopeId,
+        /// Whether the saga can only go forward once it is complete.
+        pivot: bool,
+    },
+    /// A child orchestration.
+    Child {
+        /// Its orchestrator.
+        function: String,
+        /// Its input.
+        input: Json,
+        /// How it is undone once it is complete; not compared on replay.
+        undo: Option<Compensation>,
+        /// Whether nothing that it did is undone.
+        by_hand: bool,
+        /// The scope it belongs to.
+        scope: ScopeId,
+        /// Whether the saga can only go forward once it is complete.
+        pivot: bool,
+    },
+    /// To open a scope within this one.
+    OpenScope {
+        /// The outer scope.
+        parent: ScopeId,
+    },
+    /// To undo what is in this scope all at the same time.
+    UndoInParallel {
+        /// The scope.
+        scope: ScopeId,
+    },
+    /// To undo what this scope did.
+    Compensate {
+        /// The scope.
+        scope: ScopeId,
     },
     /// A timer.
     Timer {
@@ -41,15 +80,16 @@ pub enum Request {
     },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cursor {
     replaying: bool,
     /// Whether the code has run at all.
     begun: bool,
     /// Requests made so far.
     requests: usize,
-    /// Tasks asked for so far.
+    /// Tasks asked for so far, and scopes opened.
     tasks: usize,
+    scopes: usize,
     /// Completions given out in answer to "any task", and how many the code
     /// may have while replaying.
     given: usize,
@@ -90,6 +130,7 @@ impl Cursor {
             begun: false,
             requests: 0,
             tasks: 0,
+            scopes: 1,
             given: 0,
             limit: instance.delivered,
             seen: if replaying { instance.delivered } else { 0 },
@@ -129,12 +170,30 @@ impl Cursor {
         let asked = instance.asked.get(self.requests).copied();
         let same = match (asked, request) {
             (Some(Asked::Cancel(journal)), Request::Cancel { task }) => journal == *task,
+            (Some(Asked::Scope(journal)), Request::OpenScope { parent }) => {
+                instance.scopes.parent(journal) == *parent
+            }
+            (Some(Asked::Parallel(journal)), Request::UndoInParallel { scope }) => {
+                journal == *scope
+            }
             (Some(Asked::Task(journal)), request) => {
-                match (&instance.tasks[journal as usize].kind, request) {
+                let task = &instance.tasks[journal as usize];
+                match (&task.kind, request) {
                     (
                         TaskKind::Activity { function, input, .. },
-                        Request::Activity { function: asked, input: given, .. },
-                    ) => function == asked && input == given,
+                        Request::Activity { function: asked, input: given, scope, pivot, .. },
+                    )
+                    | (
+                        TaskKind::Child { function, input, .. },
+                        Request::Child { function: asked, input: given, scope, pivot, .. },
+                    ) => {
+                        function == asked
+                            && input == given
+                            && (task.scope, task.pivot) == (*scope, *pivot)
+                    }
+                    (TaskKind::Compensation { scope }, Request::Compensate { scope: asked }) => {
+                        scope == asked
+                    }
                     (TaskKind::Timer { fire_at }, Request::Timer { fire_at: asked }) => {
                         fire_at == asked
                     }
@@ -153,9 +212,31 @@ impl Cursor {
 
     pub(crate) fn asked(&mut self, request: &Request) {
         self.requests += 1;
-        if !matches!(request, Request::Cancel { .. }) {
-            self.tasks += 1;
+        match request {
+            Request::Cancel { .. } | Request::UndoInParallel { .. } => {}
+            Request::OpenScope { .. } => self.scopes += 1,
+            _ => self.tasks += 1,
         }
+    }
+
+    /// Whether a new request names a scope that there is.
+    pub(crate) fn possible(&self, instance: &Instance, request: &Request) -> Result<(), Mismatch> {
+        let (scope, opens) = match request {
+            Request::Activity { scope, .. }
+            | Request::Child { scope, .. }
+            | Request::UndoInParallel { scope }
+            | Request::Compensate { scope } => (*scope, false),
+            Request::OpenScope { parent } => (*parent, true),
+            Request::Timer { .. } | Request::Event { .. } | Request::Cancel { .. } => return Ok(()),
+        };
+        if scope as usize >= self.scopes || !instance.scopes.exists(scope) {
+            return Err(self.mismatch(instance, format!("scope {scope}, which it never opened")));
+        }
+        if opens && !instance.scopes.has_room(scope) {
+            let code = format!("a scope that is nested deeper than {MAX_SCOPE_DEPTH}");
+            return Err(self.mismatch(instance, code));
+        }
+        Ok(())
     }
 
     /// The task whose completion comes next.
@@ -240,9 +321,12 @@ impl Cursor {
         if self.requests < instance.asked.len() {
             return Err(self.mismatch(instance, ended));
         }
-        let same = match (&instance.end, result) {
-            (Some(End::Completed(journal)), Ok(output)) => journal == output,
-            (Some(End::Failed(journal)), Err(failure)) => journal.code == failure.code,
+        // Where it was undone, the code ended as the cause says, if it was
+        // the code that caused it.
+        let same = match (instance.code_failure(), &instance.end, result) {
+            (Some(journal), _, Ok(_)) => journal.kind == FailureKind::StepsOpen,
+            (Some(journal), _, Err(failure)) => journal.code == failure.code,
+            (None, Some(End::Completed(journal)), Ok(output)) => journal == output,
             _ => false,
         };
         if same { Ok(()) } else { Err(self.mismatch(instance, ended)) }
@@ -251,10 +335,18 @@ impl Cursor {
     fn mismatch(&self, instance: &Instance, code: String) -> Mismatch {
         let journal = match instance.asked.get(self.requests) {
             Some(Asked::Cancel(task)) => format!("task {task} given up"),
+            Some(Asked::Scope(scope)) => {
+                format!("a scope opened in scope {}", instance.scopes.parent(*scope))
+            }
+            Some(Asked::Parallel(scope)) => format!("scope {scope} to be undone in parallel"),
             Some(Asked::Task(task)) => match &instance.tasks[*task as usize].kind {
                 TaskKind::Activity { function, input, .. } => {
                     format!("activity {function} with input {}", short(input.as_str()))
                 }
+                TaskKind::Child { function, input, .. } => {
+                    format!("orchestrator {function} with input {}", short(input.as_str()))
+                }
+                TaskKind::Compensation { scope } => format!("scope {scope} to be undone"),
                 TaskKind::Timer { fire_at } => format!("a timer that fires at {fire_at}"),
                 TaskKind::Event { name } => format!("a wait for event {name}"),
             },
@@ -264,6 +356,7 @@ impl Cursor {
                     format!("nothing more, and returned {}", short(output.as_str()))
                 }
                 Some(End::Failed(failure)) => format!("nothing more, and failed with {failure}"),
+                Some(End::Canceled(_)) => "nothing more, and was cancelled".into(),
                 Some(End::Terminated(_)) => "nothing more, and was terminated".into(),
             },
         };
@@ -292,6 +385,12 @@ fn describe(request: &Request) -> String {
         Request::Activity { function, input, .. } => {
             format!("activity {function} with input {}", short(input.as_str()))
         }
+        Request::Child { function, input, .. } => {
+            format!("orchestrator {function} with input {}", short(input.as_str()))
+        }
+        Request::OpenScope { parent } => format!("a scope opened in scope {parent}"),
+        Request::UndoInParallel { scope } => format!("scope {scope} to be undone in parallel"),
+        Request::Compensate { scope } => format!("scope {scope} to be undone"),
         Request::Timer { fire_at } => format!("a timer that fires at {fire_at}"),
         Request::Event { name } => format!("a wait for event {name}"),
         Request::Cancel { task } => format!("task {task} given up"),

@@ -36,6 +36,12 @@ pub fn next_attempt(
     }
 }
 
+/// When the next attempt of something that is attempted until it is done
+/// begins: at the policy's intervals, whatever its limits.
+pub(crate) fn next_attempt_always(policy: &RetryPolicy, attempted: Attempted) -> Millis {
+    attempted.ended_at.saturating_add(interval(policy, attempted.counted, attempted.chance))
+}
+
 /// The pause after the `counted`-th attempt, in milliseconds. Jitter is
 /// applied last, so a jittered interval may pass the longest one by its part.
 fn interval(policy: &RetryPolicy, counted: u32, chance: f64) -> Millis {

@@ -156,7 +156,9 @@ proptest! {
         }
         let before = world.replay().expect("a faithful code never differs from its journal");
         let place = place % script.len();
-        world.script[place] = other;
+        let mut changed = script.clone();
+        changed[place] = other;
+        world.script = changed.into();
         // Either the change is past what has run, or makes no difference to
         // the journal, or it is found; `replay` itself asserts that nothing
         // is written.
@@ -164,7 +166,7 @@ proptest! {
             Ok(_) => {}
             Err(mismatch) => prop_assert_ne!(mismatch.journal, mismatch.code),
         }
-        world.script = script;
+        world.script = script.into();
         prop_assert_eq!(world.replay().expect("unchanged"), before);
     }
 

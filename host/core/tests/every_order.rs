@@ -90,7 +90,7 @@ fn a_step_that_was_lost_with_its_host_is_attempted_again_under_the_same_key() {
     let key = world.orchestration.instance().idempotency_key(0);
     for lost in 1..5 {
         world.crash();
-        assert_eq!(world.out, [(0, lost + 1)]);
+        assert_eq!(world.outs(), [(Work::Step(0), lost + 1)]);
         assert_eq!(world.orchestration.instance().idempotency_key(0), key);
     }
     world.end_attempt(0, Ok(Json::null()));
@@ -109,7 +109,7 @@ fn lost_attempts_do_not_count_as_retries_but_are_not_made_for_ever() {
     world.end_attempt(0, Err(Failure::host(FailureKind::Timeout, "late")));
     world.now += 10;
     world.turn(Some(Command::Tick)).expect("never rejected");
-    assert_eq!(world.out, [(0, 4)], "the second counted attempt");
+    assert_eq!(world.outs(), [(Work::Step(0), 4)], "the second counted attempt");
     world.end_attempt(0, Err(Failure::host(FailureKind::Timeout, "late")));
     assert!(world.ended());
 
@@ -170,7 +170,7 @@ fn a_blocked_orchestration_loses_nothing_and_goes_on_when_its_code_is_back() {
     let right = vec![Activity(0), Event(0), Await(1), Await(0)];
     let mut world = World::start(right.clone(), no_retry());
     world.evict();
-    world.script = vec![Activity(1), Event(0), Await(1), Await(0)];
+    world.script = [Activity(1), Event(0), Await(1), Await(0)].into();
     let raise = Command::RaiseEvent { name: "E0".into(), input: Json::null() };
     world.turn(Some(raise)).expect("it has not ended");
     let mismatch = world.blocked.take().expect("the code has changed");
@@ -187,7 +187,7 @@ fn a_blocked_orchestration_loses_nothing_and_goes_on_when_its_code_is_back() {
     world.end_attempt(0, Ok(Json::null()));
 
     world.blocked = None;
-    world.script = right;
+    world.script = right.into();
     world.evict();
     world.orchestration.unblock();
     world.crash();

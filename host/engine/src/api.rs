@@ -5,16 +5,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sagahost_core::{
-    Command, Json, Millis, Record, RuntimeStatus, Started, check_instance_id, decode_chunk,
+    Command, Json, Millis, Record, Repair, RuntimeStatus, Started, UndoId, check_instance_id,
+    decode_chunk,
 };
 use sagahost_store::{
-    InstanceKey, InstanceRow, ListQuery, MAX_PURGE, NewInstance, Page, Store, StoreError, Summary,
-    Write, WriteError, Written,
+    InstanceKey, InstanceRow, ListQuery, MAX_PURGE, Page, Store, StoreError, Summary, Write,
+    WriteError, Written,
 };
 use sagahost_wasm::{ActivityCall, ActivityReport, Function, FunctionKind, Runtime};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::cell::Message;
+use crate::children::deadline_from;
 use crate::error::{CommandError, InvokeError, StartError};
 use crate::lifecycle::Inner;
 use crate::stats::Stats;
@@ -33,6 +35,10 @@ pub struct StartRequest {
     pub version: Option<String>,
     /// The W3C `traceparent` that came with the request.
     pub trace_parent: Option<String>,
+    /// How long after its start the saga is undone if it has not ended or
+    /// passed its pivot. Goes before what the orchestrator's own description
+    /// says.
+    pub deadline: Option<Duration>,
 }
 
 /// How an orchestration ended.
@@ -119,7 +125,7 @@ impl Engine {
         request: StartRequest,
     ) -> Result<(String, oneshot::Receiver<Result<(), StartError>>), StartError> {
         self.open(StartError::ShuttingDown)?;
-        let StartRequest { name, id, input, version, trace_parent } = request;
+        let StartRequest { name, id, input, version, trace_parent, deadline } = request;
         let function = match self.inner.runtime.function(&name) {
             Some(function) if function.kind == FunctionKind::Orchestrator => function,
             _ => {
@@ -132,12 +138,8 @@ impl Engine {
         function
             .check_input(&input)
             .map_err(|problem| StartError::BadInput { name: name.clone(), problem })?;
-        let new = NewInstance {
-            id: id.clone(),
-            name: name.clone(),
-            input: input.clone(),
-            created: crate::now(),
-        };
+        let deadline_ms =
+            deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
         let started = Started {
             name,
             input,
@@ -145,10 +147,10 @@ impl Engine {
             digest: function.digest.clone(),
             version,
             trace_parent,
+            parent: None,
+            deadline: deadline_from(crate::now(), deadline_ms.or(function.timeout_ms)),
         };
-        let (ack, outcome) = oneshot::channel();
-        let message = Message::Start { new: Box::new(new), started: Box::new(started), ack };
-        self.inner.deliver(&id, message);
+        let outcome = self.inner.begin(&id, started);
         Ok((id, outcome))
     }
 
@@ -183,13 +185,48 @@ impl Engine {
         self.ask(id, Command::RaiseEvent { name: name.to_owned(), input }).await
     }
 
-    /// Ends an orchestration where it is. Activities that run are left to
-    /// end; their results are ignored.
+    /// Ends an orchestration where it is, with what it runs and its children,
+    /// and undoes nothing; or, if `compensate`, undoes it and then ends it.
     ///
     /// # Errors
     /// When there is no such instance, it has ended, or the store failed.
-    pub async fn terminate(&self, id: &str, reason: &str) -> Result<(), CommandError> {
-        self.ask(id, Command::Terminate { reason: reason.to_owned() }).await
+    /// When it is being undone, or is to be and has passed its pivot.
+    pub async fn terminate(
+        &self,
+        id: &str,
+        reason: &str,
+        compensate: bool,
+    ) -> Result<(), CommandError> {
+        self.ask(id, Command::Terminate { reason: reason.to_owned(), compensate }).await
+    }
+
+    /// Undoes a saga, and then ends it. When this returns, that is journaled,
+    /// and goes on by itself. To cancel one that is being undone already is no
+    /// error.
+    ///
+    /// # Errors
+    /// When there is no such instance, it has ended or passed its pivot, or
+    /// the store failed.
+    pub async fn cancel(&self, id: &str, reason: &str) -> Result<(), CommandError> {
+        self.ask(id, Command::Cancel { reason: reason.to_owned() }).await
+    }
+
+    /// Mends a step or an undo that is stuck. `note` and `by` are journaled
+    /// with it.
+    ///
+    /// # Errors
+    /// When there is no such instance or step, it is not stuck, the instance
+    /// has ended, or the store failed.
+    pub async fn repair(
+        &self,
+        id: &str,
+        step: UndoId,
+        repair: Repair,
+        note: &str,
+        by: &str,
+    ) -> Result<(), CommandError> {
+        let (note, by) = (note.to_owned(), by.to_owned());
+        self.ask(id, Command::Repair { step, repair, note, by }).await
     }
 
     /// Waits for an instance's end, at most so long. `None` where it has not
@@ -257,7 +294,7 @@ impl Engine {
         self.read(move |store| store.list(&query)).await
     }
 
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, CommandError> {
@@ -354,7 +391,8 @@ impl Engine {
             idempotency_key: format!("{id}-0"),
             timeout_ms: policy.timeout_ms,
             trace_parent: None,
-            is_undo: false,
+            digest: None,
+            undone: None,
         };
         Ok(self.inner.runtime.run_activity(call).await)
     }
@@ -382,6 +420,6 @@ impl Engine {
 
 /// An id as the host makes them: 32 hex digits. They grow with time, so that
 /// the store's index over them grows at its end.
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }

@@ -5,12 +5,12 @@
 //! cell's inbox starts the one task that works it off. While that task has
 //! the body, everybody else only adds to the inbox.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sagahost_core::{Command, Millis, Record, Started, TaskId};
+use sagahost_core::{Command, Millis, Record, Started, Work};
 use sagahost_store::{InstanceKey, NewInstance};
 use sagahost_wasm::{Fiber, Pinned};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -20,15 +20,29 @@ use crate::guest::SharedGuest;
 
 pub(crate) type Ack<E> = oneshot::Sender<Result<(), E>>;
 
+/// Ends an attempt that is out.
+pub(crate) type Stop = oneshot::Sender<Stopped>;
+
+/// Why an attempt is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// Its step is to be undone; the orchestration waits for its end.
+    Unwound,
+    /// Its orchestration has ended, and waits for nothing.
+    Over,
+}
+
 /// What arrives for an instance.
 pub(crate) enum Message {
     /// It begins.
     Start { new: Box<NewInstance>, started: Box<Started>, ack: Ack<StartError> },
     /// A client wants something, and waits until it is durable.
     Asked { command: Command, ack: Ack<CommandError> },
-    /// An attempt of this execution ended. (Of an earlier execution under the
-    /// same id, it means nothing.)
-    Attempt { execution: Arc<str>, command: Command },
+    /// An attempt or a child of this execution ended. (Of an earlier execution
+    /// under the same id, it means nothing.)
+    Ended { execution: Arc<str>, command: Command },
+    /// The parent has something to say.
+    Told { command: Command },
     /// A timer fires or a retry begins, or the instance is to be looked at
     /// after a start of the host.
     Wake,
@@ -61,6 +75,8 @@ pub(crate) struct Body {
     pub(crate) execution: Arc<str>,
     /// The earliest time for which a timer is set.
     pub(crate) armed: Option<Millis>,
+    /// Whether it is stored as stuck.
+    pub(crate) stuck: bool,
 }
 
 #[derive(Default)]
@@ -70,7 +86,7 @@ pub(crate) struct State {
     pub(crate) working: bool,
     pub(crate) body: Option<Box<Body>>,
     /// Attempts that are out in this host, or whose result is not stored yet.
-    pub(crate) attempts: HashSet<TaskId>,
+    pub(crate) attempts: HashMap<Work, Option<Stop>>,
     /// It is not in the map any more: look it up again.
     pub(crate) gone: bool,
 }

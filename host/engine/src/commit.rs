@@ -2,17 +2,16 @@
 //! for.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use sagahost_core::{Attempt, Command, End, Event, Record, TaskId, encode_chunk};
+use sagahost_core::{End, Event, Record, SagaState, Work, encode_chunk};
 use sagahost_store::{Summary, Write, WriteError, Written};
-use sagahost_wasm::ActivityCall;
 
 use crate::api::{Committed, Ended};
-use crate::cell::{Ack, Body, Cell, Message};
+use crate::cell::{Ack, Body, Cell, Message, Stopped};
 use crate::error::CommandError;
 use crate::guest;
 use crate::lifecycle::Inner;
+use crate::stuck;
 use crate::turn::After;
 use crate::writer::WriteFailure;
 
@@ -20,7 +19,7 @@ use crate::writer::WriteFailure;
 #[derive(Default)]
 pub(crate) struct Asked {
     pub(crate) acks: Vec<Ack<CommandError>>,
-    pub(crate) finished: Vec<TaskId>,
+    pub(crate) finished: Vec<Work>,
     /// What has to be done again if it cannot be stored.
     pub(crate) again: Vec<Message>,
     pub(crate) flush: bool,
@@ -49,7 +48,7 @@ impl Inner {
                 && acks.is_empty()
                 && !flush
                 && !turn.ended
-                && turn.attempts.is_empty()
+                && turn.has_no_effects()
                 && !wakes_earlier
                 && instance.is_busy()
                 && turn.records.iter().all(|Record(_, event)| can_wait(event));
@@ -58,7 +57,7 @@ impl Inner {
         let nothing_held = body.held.is_empty();
         body.held.extend(turn.records);
         if hold && !body.held.is_empty() {
-            self.out(cell, &finished, &[]);
+            self.finished(cell, &finished);
             if nothing_held {
                 self.held.add(cell.clone());
             }
@@ -87,14 +86,23 @@ impl Inner {
         for ack in acks {
             let _ = ack.send(Ok(()));
         }
+        if turn.stuck {
+            self.tell_stuck(&body);
+        }
         if turn.ended {
+            self.stop_children(turn.child_stops);
             self.ended(cell, &body);
             return After::Drop;
         }
-        self.out(cell, &finished, &turn.attempts);
+        self.finished(cell, &finished);
         for attempt in turn.attempts {
             self.dispatch(cell, &body, attempt);
         }
+        self.stop(cell, &turn.stops);
+        for child in turn.children {
+            self.start_child(cell, &body, child);
+        }
+        self.stop_children(turn.child_stops);
         let wake_at = guest::lock(&body.guest).orchestration.instance().wake_at();
         if let Some(at) = wake_at
             && body.armed.is_none_or(|armed| at < armed)
@@ -105,15 +113,14 @@ impl Inner {
         After::Keep(body)
     }
 
-    fn out(&self, cell: &Cell, finished: &[TaskId], begun: &[Attempt]) {
-        if finished.is_empty() && begun.is_empty() {
-            return;
+    /// The results of these attempts are stored, or held back.
+    fn finished(&self, cell: &Cell, finished: &[Work]) {
+        if !finished.is_empty() {
+            let mut state = cell.lock();
+            for work in finished {
+                state.attempts.remove(work);
+            }
         }
-        let mut state = cell.lock();
-        for task in finished {
-            state.attempts.remove(task);
-        }
-        state.attempts.extend(begun.iter().map(|attempt| attempt.task));
     }
 
     async fn store(&self, body: &mut Body, ended: bool) -> Result<(), WriteFailure> {
@@ -131,9 +138,12 @@ impl Inner {
                 busy: instance.is_busy(),
                 blocked: instance.blocked().is_some(),
                 events: instance.events(),
+                saga: instance.saga_state(),
+                stuck: stuck::listed(instance),
             }
         };
         let events = summary.events;
+        let stuck = summary.saga == SagaState::Stuck;
         let write = match (body.key, body.new.take()) {
             (Some(key), _) => Write::Append { key, expect_chunks: body.chunks, chunk, summary },
             (None, Some(new)) => Write::Create { new: *new, chunk, summary },
@@ -143,6 +153,11 @@ impl Inner {
             body.key = Some(key);
         }
         body.chunks += 1;
+        match (std::mem::replace(&mut body.stuck, stuck), stuck) {
+            (false, true) => self.counters.stuck.add(1),
+            (true, false) => self.counters.stuck.take(1),
+            _ => {}
+        }
         let records = std::mem::take(&mut body.held);
         if self.committed.receiver_count() > 0 {
             let (id, name) = {
@@ -157,10 +172,11 @@ impl Inner {
         Ok(())
     }
 
-    fn ended(&self, cell: &Cell, body: &Body) {
+    fn ended(self: &Arc<Self>, cell: &Cell, body: &Body) {
         let guest = guest::lock(&body.guest);
         let counter = match guest.orchestration.instance().end() {
             Some(End::Completed(_)) => &self.counters.completed,
+            Some(End::Canceled(_)) => &self.counters.canceled,
             Some(End::Terminated(_)) => &self.counters.terminated,
             _ => &self.counters.failed,
         };
@@ -172,47 +188,17 @@ impl Inner {
                 output: guest.orchestration.shown_output(),
             },
         );
-        cell.lock().attempts.clear();
-    }
-
-    fn dispatch(self: &Arc<Self>, cell: &Cell, body: &Body, attempt: Attempt) {
-        if self.stopping.load(Ordering::SeqCst) {
-            // It is journaled, and begins when the host starts again.
-            return;
+        // What a completed orchestration left running is left to end; what
+        // ended otherwise wants nothing more done.
+        let completed = matches!(guest.orchestration.instance().end(), Some(End::Completed(_)));
+        let attempts = std::mem::take(&mut cell.lock().attempts);
+        if !completed {
+            for stop in attempts.into_values().flatten() {
+                // One that has just ended needs no stop.
+                let _ = stop.send(Stopped::Over);
+            }
         }
-        let (idempotency_key, trace_parent) = {
-            let guest = guest::lock(&body.guest);
-            let instance = guest.orchestration.instance();
-            (instance.idempotency_key(attempt.task), instance.started().trace_parent.clone())
-        };
-        let Attempt { task, attempt, function, input, timeout_ms } = attempt;
-        let call = ActivityCall {
-            function,
-            input,
-            instance_id: cell.id.to_string(),
-            step: task,
-            attempt,
-            idempotency_key,
-            timeout_ms,
-            trace_parent,
-            is_undo: false,
-        };
-        let (inner, id, execution) = (self.clone(), cell.id.clone(), body.execution.clone());
-        self.counters.attempts.add(1);
-        self.counters.attempts_open.add(1);
-        tokio::spawn(async move {
-            let report = inner.runtime.run_activity(call).await;
-            let command = Command::AttemptEnded {
-                task,
-                attempt,
-                started_at: report.started_at,
-                outcome: report.outcome,
-                logs: report.logs,
-            };
-            inner.deliver(&id, Message::Attempt { execution, command });
-            inner.counters.attempts_open.take(1);
-            inner.quiet.notify_waiters();
-        });
+        self.tell_parent(&cell.id, &guest.orchestration);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong, said for the person who asked.
 
-use sagahost_core::{BadInstanceId, RuntimeStatus};
+use sagahost_core::{BadInstanceId, Rejected, RuntimeStatus, UndoId};
 
 /// The engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +84,36 @@ pub enum CommandError {
         /// How it ended.
         status: RuntimeStatus,
     },
+    /// It can only go forward.
+    #[error("instance '{id}' is past its pivot: it can only go forward, and cannot be undone")]
+    PastPivot {
+        /// The id.
+        id: String,
+    },
+    /// It is being undone.
+    #[error(
+        "instance '{id}' is being undone: wait for it, or repair the step that is stuck; to end it now would leave a part of it done"
+    )]
+    Undoing {
+        /// The id.
+        id: String,
+    },
+    /// It has no such step.
+    #[error("instance '{id}' has no step {step} that could be repaired")]
+    NoSuchStep {
+        /// The id.
+        id: String,
+        /// The step.
+        step: UndoId,
+    },
+    /// That step needs no repair.
+    #[error("step {step} of instance '{id}' is not stuck")]
+    NotStuck {
+        /// The id.
+        id: String,
+        /// The step.
+        step: UndoId,
+    },
     /// It has not ended.
     #[error("instance '{id}' has not ended; terminate it first")]
     NotTerminal {
@@ -96,6 +126,19 @@ pub enum CommandError {
     /// The host is going down.
     #[error("the host is shutting down and takes no new work")]
     ShuttingDown,
+}
+
+impl CommandError {
+    pub(crate) fn rejected(id: &str, rejected: Rejected) -> Self {
+        let id = id.to_owned();
+        match rejected {
+            Rejected::Ended(status) => CommandError::Terminal { id, status },
+            Rejected::PastPivot => CommandError::PastPivot { id },
+            Rejected::Undoing => CommandError::Undoing { id },
+            Rejected::NoSuchStep(step) => CommandError::NoSuchStep { id, step },
+            Rejected::NotStuck(step) => CommandError::NotStuck { id, step },
+        }
+    }
 }
 
 impl From<sagahost_store::StoreError> for CommandError {

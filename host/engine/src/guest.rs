@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sagahost_core::{
-    CallOptions, CallPolicy, Json, LogLevel, Millis, Mismatch, Orchestration, Request, TaskId,
+    CallPolicy, Compensation, Json, LogLevel, Millis, Mismatch, Orchestration, Request, ScopeId,
+    StepOptions, TaskId, UndoChoice,
 };
 use sagahost_wasm::{Completion, OrchestrationHost, Runtime, Stop};
 
@@ -39,6 +40,15 @@ impl Guest {
         self.check(outcome)
     }
 
+    /// How the step is undone. On replay the journal's word holds, and this
+    /// one is not looked at.
+    fn undo(&self, function: &str, choice: UndoChoice) -> Option<Compensation> {
+        if self.orchestration.is_replaying() {
+            return None;
+        }
+        self.runtime.compensation(function, choice)
+    }
+
     fn check<T>(&mut self, outcome: Result<T, Mismatch>) -> Result<T, Stop> {
         outcome.map_err(|mismatch| {
             let stop = Stop(mismatch.to_string());
@@ -53,15 +63,41 @@ impl OrchestrationHost for Guest {
         &mut self,
         function: String,
         input: Json,
-        options: CallOptions,
+        options: StepOptions,
     ) -> Result<TaskId, Stop> {
+        let StepOptions { call, undo, scope, pivot } = options;
         // On replay the journal's policy holds, and this one is not looked at.
         let policy = if self.orchestration.is_replaying() {
             CallPolicy::default()
         } else {
-            self.runtime.call_policy(&function, options)
+            self.runtime.call_policy(&function, call)
         };
-        self.request(Request::Activity { function, input, policy })
+        let undo = self.undo(&function, undo);
+        self.request(Request::Activity { function, input, policy, undo, scope, pivot })
+    }
+
+    fn call_orchestrator(
+        &mut self,
+        function: String,
+        input: Json,
+        options: StepOptions,
+    ) -> Result<TaskId, Stop> {
+        let StepOptions { undo, scope, pivot, .. } = options;
+        let by_hand = undo == UndoChoice::ByHand;
+        let undo = self.undo(&function, undo);
+        self.request(Request::Child { function, input, undo, by_hand, scope, pivot })
+    }
+
+    fn open_scope(&mut self, parent: ScopeId) -> Result<ScopeId, Stop> {
+        self.request(Request::OpenScope { parent })
+    }
+
+    fn undo_in_parallel(&mut self, scope: ScopeId) -> Result<(), Stop> {
+        self.request(Request::UndoInParallel { scope }).map(drop)
+    }
+
+    fn compensate(&mut self, scope: ScopeId) -> Result<TaskId, Stop> {
+        self.request(Request::Compensate { scope })
     }
 
     fn start_timer(&mut self, fire_at: Millis) -> Result<TaskId, Stop> {

@@ -9,9 +9,11 @@
 
 mod api;
 mod cell;
+mod children;
 mod commit;
 mod config;
 mod deploy;
+mod dispatch;
 mod error;
 mod flush;
 mod guest;
@@ -20,8 +22,10 @@ mod load;
 mod residents;
 mod run;
 mod stats;
+mod stuck;
 mod timers;
 mod turn;
+mod undo;
 mod verify;
 mod waiters;
 mod writer;
@@ -31,6 +35,8 @@ pub use config::EngineConfig;
 pub use error::{CommandError, DeployError, EngineError, InvokeError, StartError};
 pub use sagahost_store::{InstanceKey, InstanceRow, ListQuery, Page};
 pub use stats::Stats;
+pub use stuck::StuckNotice;
+pub use undo::UndoView;
 pub use verify::{ReplayError, Replayed};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, by the machine's clock.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sagahost_core::Millis;
 use sagahost_store::{InstanceKey, Owner, Store};
 use sagahost_wasm::Runtime;
 use tokio::sync::{Notify, broadcast};
@@ -15,6 +16,7 @@ use crate::error::EngineError;
 use crate::flush::HeldBack;
 use crate::residents::Residents;
 use crate::stats::Counters;
+use crate::stuck::StuckWatchers;
 use crate::timers::Timers;
 use crate::waiters::Waiters;
 use crate::writer::Writer;
@@ -36,6 +38,9 @@ pub(crate) struct Inner {
     pub(crate) waiters: Waiters,
     pub(crate) counters: Arc<Counters>,
     pub(crate) committed: broadcast::Sender<Arc<Committed>>,
+    pub(crate) stuck: StuckWatchers,
+    /// When this host took over.
+    pub(crate) since: Millis,
     pub(crate) stopping: AtomicBool,
     pub(crate) working: AtomicUsize,
     /// Something came to its end; looked at while shutting down.
@@ -55,6 +60,7 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let owner: Owner = store.claim()?;
         let counters = Arc::new(Counters::default());
+        counters.stuck.add(store.stats()?.stuck);
         let writer =
             Writer::start(store.clone(), owner, counters.clone()).map_err(EngineError::Thread)?;
         let inner = Arc::new(Inner {
@@ -67,6 +73,8 @@ impl Engine {
             waiters: Waiters::default(),
             counters,
             committed: broadcast::channel(LISTENER_BACKLOG).0,
+            stuck: StuckWatchers::default(),
+            since: crate::now(),
             stopping: AtomicBool::new(false),
             working: AtomicUsize::new(0),
             quiet: Notify::new(),

@@ -1,6 +1,6 @@
 //! Bringing an instance back from its journal.
 
-use sagahost_core::{Command, Orchestration};
+use sagahost_core::{Command, Orchestration, SagaState};
 use sagahost_store::InstanceRow;
 
 use crate::cell::{Body, Cell};
@@ -39,9 +39,9 @@ impl Inner {
         let mut orchestration =
             Orchestration::load(&chunks).map_err(|error| NotLoaded::Damaged(error.to_string()))?;
         orchestration.at(crate::now());
-        let alive = cell.lock().attempts.iter().copied().collect();
+        let alive = cell.lock().attempts.keys().copied().collect();
         // Only what somebody asked for is ever rejected.
-        let _ = orchestration.handle(Command::HostLost { alive });
+        let _ = orchestration.handle(Command::HostLost { alive, since: self.since });
         let _ = orchestration.handle(Command::Tick);
         let execution = orchestration.instance().started().execution.as_str().into();
         Ok(Box::new(Body {
@@ -54,7 +54,18 @@ impl Inner {
             held: Vec::new(),
             execution,
             armed: None,
+            stuck: row.summary.saga == SagaState::Stuck,
         }))
+    }
+
+    /// An instance's row.
+    pub(crate) async fn read_row(&self, id: &str) -> Result<Option<InstanceRow>, String> {
+        let (store, id) = (self.store.clone(), id.to_owned());
+        match tokio::task::spawn_blocking(move || store.find(&id)).await {
+            Ok(Ok(row)) => Ok(row),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// An instance's row and its whole journal.

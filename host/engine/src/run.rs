@@ -14,9 +14,14 @@ impl Inner {
             let (start, replaying) = {
                 let guest = guest::lock(&body.guest);
                 let orchestration = &guest.orchestration;
+                if !orchestration.may_run() {
+                    drop(guest);
+                    // What comes needs no code.
+                    body.resident = None;
+                    return;
+                }
                 let blocked = orchestration.instance().blocked().is_some();
-                let ended = orchestration.instance().end().is_some();
-                let retry = blocked && body.resident.is_none() && !ended;
+                let retry = blocked && body.resident.is_none();
                 if !orchestration.wants_to_run() && !retry {
                     return;
                 }
@@ -27,10 +32,7 @@ impl Inner {
             if let Some(start) = start {
                 match self.resident(start, body.guest.clone()).await {
                     Ok(resident) => body.resident = Some(resident),
-                    Err(error) => {
-                        let message = error.to_string();
-                        return self.block(body, BlockedReason::Unavailable { message });
-                    }
+                    Err(error) => return self.no_code(body, &error),
                 }
                 if replaying {
                     self.counters.replays.add(1);
@@ -83,6 +85,20 @@ impl Inner {
         let pinned = self.runtime.pin(&digest).await?;
         let fiber = self.runtime.start_orchestrator(&digest, &name, input, guest)?;
         Ok(Resident { fiber, _pinned: pinned, _place: place })
+    }
+
+    /// The code cannot be brought into memory. Where that stays so, what it
+    /// did is undone.
+    fn no_code(&self, body: &mut Body, error: &WasmError) {
+        let message = error.to_string();
+        if error.is_lost() {
+            let failure = Failure::host(FailureKind::CodeLost, message.clone());
+            if guest::lock(&body.guest).orchestration.code_lost(failure) {
+                tracing::error!(error = message, "the code of a saga is lost; it is undone");
+                return;
+            }
+        }
+        self.block(body, BlockedReason::Unavailable { message });
     }
 
     fn block(&self, body: &mut Body, reason: BlockedReason) {

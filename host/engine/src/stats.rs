@@ -14,6 +14,8 @@ pub struct Stats {
     pub completed: u64,
     /// Orchestrations that failed.
     pub failed: u64,
+    /// Orchestrations that were cancelled.
+    pub canceled: u64,
     /// Orchestrations that were terminated.
     pub terminated: u64,
     /// Turns made.
@@ -26,6 +28,8 @@ pub struct Stats {
     pub attempts: u64,
     /// Attempts running or waiting for a place now.
     pub attempts_open: u64,
+    /// Sagas that need a person now.
+    pub stuck: u64,
     /// Orchestrators rebuilt from their journals.
     pub replays: u64,
     /// Orchestrators dropped from memory while they waited.
@@ -42,12 +46,14 @@ pub(crate) struct Counters {
     pub(crate) started: Counter,
     pub(crate) completed: Counter,
     pub(crate) failed: Counter,
+    pub(crate) canceled: Counter,
     pub(crate) terminated: Counter,
     pub(crate) turns: Counter,
     pub(crate) appends: Counter,
     pub(crate) commits: Counter,
     pub(crate) attempts: Counter,
     pub(crate) attempts_open: Counter,
+    pub(crate) stuck: Counter,
     pub(crate) replays: Counter,
     pub(crate) evictions: Counter,
     pub(crate) store_failures: Counter,
@@ -77,12 +83,14 @@ impl Counters {
             started: self.started.get(),
             completed: self.completed.get(),
             failed: self.failed.get(),
+            canceled: self.canceled.get(),
             terminated: self.terminated.get(),
             turns: self.turns.get(),
             appends: self.appends.get(),
             commits: self.commits.get(),
             attempts: self.attempts.get(),
             attempts_open: self.attempts_open.get(),
+            stuck: self.stuck.get(),
             replays: self.replays.get(),
             evictions: self.evictions.get(),
             residents,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sagahost_core::{Command, Orchestration, Rejected, Started};
+use sagahost_core::{Command, Orchestration, Started};
 use sagahost_store::NewInstance;
 
 use crate::cell::{Ack, Body, Cell, Message, State};
@@ -169,19 +169,23 @@ impl Inner {
                 match message {
                     Message::Asked { command, ack } => match orchestration.handle(command) {
                         Ok(()) => acks.push(ack),
-                        Err(Rejected::Ended(status)) => {
-                            let id = cell.id.to_string();
-                            let _ = ack.send(Err(CommandError::Terminal { id, status }));
+                        Err(rejected) => {
+                            let _ = ack.send(Err(CommandError::rejected(&cell.id, rejected)));
                         }
                     },
-                    Message::Attempt { execution, command } => {
+                    Message::Ended { execution, command } => {
                         if execution != body.execution {
                             continue;
                         }
-                        if let Command::AttemptEnded { task, .. } = &command {
-                            finished.push(*task);
+                        if let Command::AttemptEnded { work, .. } = &command {
+                            finished.push(*work);
                         }
-                        again.push(Message::Attempt { execution, command: command.clone() });
+                        again.push(Message::Ended { execution, command: command.clone() });
+                        // Only what somebody asked for is ever rejected.
+                        let _ = orchestration.handle(command);
+                    }
+                    Message::Told { command } => {
+                        again.push(Message::Told { command: command.clone() });
                         // Only what somebody asked for is ever rejected.
                         let _ = orchestration.handle(command);
                     }
@@ -210,6 +214,21 @@ impl Inner {
             let _ = ack.send(Err(StartError::Exists { id: cell.id.to_string() }));
             return After::Keep(body);
         }
+        // The id of a child belongs to its parent's step. Where it is there
+        // already, in whatever state, it is not begun again.
+        if started.parent.is_some() {
+            match self.read_row(&cell.id).await {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    let _ = ack.send(Err(StartError::Exists { id: cell.id.to_string() }));
+                    return After::Drop;
+                }
+                Err(error) => {
+                    let _ = ack.send(Err(StartError::Store(error)));
+                    return After::Drop;
+                }
+            }
+        }
         let execution: Arc<str> = started.execution.as_str().into();
         let orchestration = Orchestration::start(new.created, started);
         let mut body = Box::new(Body {
@@ -222,6 +241,7 @@ impl Inner {
             held: Vec::new(),
             execution,
             armed: None,
+            stuck: false,
         });
         self.run(&mut body).await;
         let (asked, outcome) = tokio::sync::oneshot::channel();

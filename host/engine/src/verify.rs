@@ -61,13 +61,14 @@ impl Engine {
                 false
             }
             FiberEnd::Returned(result) => returned(&mut guest, result)?,
-            FiberEnd::Trapped(failure) => match guest.orchestration.instance().end() {
-                // A trap that is journaled as the orchestration's end.
-                Some(sagahost_core::End::Failed(journal)) if journal.kind == FailureKind::Trap => {
-                    returned(&mut guest, Err(failure))?
-                }
-                _ => return Err(ReplayError::Trapped(failure)),
-            },
+            // A trap that is journaled as the end of the code.
+            FiberEnd::Trapped(failure)
+                if guest.orchestration.instance().code_failure().map(|journal| journal.kind)
+                    == Some(failure.kind) =>
+            {
+                returned(&mut guest, Err(failure))?
+            }
+            FiberEnd::Trapped(failure) => return Err(ReplayError::Trapped(failure)),
             FiberEnd::Stopped(message) => match guest.mismatch.take() {
                 Some(mismatch) => return Err(mismatch.into()),
                 None => {

@@ -112,6 +112,7 @@ fn request(name: &str, id: Option<&str>, input: &str) -> StartRequest {
         input: json(input),
         version: None,
         trace_parent: None,
+        deadline: None,
     }
 }
 
@@ -208,7 +209,7 @@ async fn a_result_of_an_earlier_execution_means_nothing_to_a_later_one() {
     let Bed { engine, .. } = bed(100).await;
     let slow = r#"{"activity":"TestSleep","input":{"ms":300}}"#;
     engine.start_instance(request("TestCallOne", Some("x"), slow)).await.unwrap();
-    engine.terminate("x", "again").await.unwrap();
+    engine.terminate("x", "again", false).await.unwrap();
     let slower = r#"{"activity":"TestSleep","input":{"ms":700}}"#;
     engine.start_instance(request("TestCallOne", Some("x"), slower)).await.unwrap();
     let ended = engine.wait("x", PATIENCE).await.unwrap().unwrap();

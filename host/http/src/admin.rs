@@ -130,6 +130,13 @@ fn failed(kind: FailureKind) -> StatusCode {
         | FailureKind::CpuLimit
         | FailureKind::OutputLimit
         | FailureKind::BadOutput => StatusCode::BAD_GATEWAY,
+        // An activity that runs by itself belongs to no saga and is never
+        // ended with one.
+        FailureKind::Cancelled
+        | FailureKind::Deadline
+        | FailureKind::CodeLost
+        | FailureKind::StepsOpen
+        | FailureKind::Terminated => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -50,6 +50,14 @@ impl App {
         urls::origin(&parts.headers, &parts.uri, self.local, self.config.trust_forwarded)
     }
 
+    /// Scheme, host and port for URLs that go to somebody who did not ask.
+    /// Behind a proxy, or on all addresses, nobody knows what this host is
+    /// called from there.
+    pub(crate) fn known_origin(&self) -> Option<String> {
+        let known = !self.config.trust_forwarded && !self.local.ip().is_unspecified();
+        known.then(|| format!("http://{}", self.local))
+    }
+
     /// Returns when the server has come so far.
     pub(crate) async fn reached(&self, phase: Phase) {
         // An error means that the server is gone already.

@@ -48,12 +48,23 @@ impl ApiError {
         )
     }
 
+    /// The state of the instance does not allow it.
+    fn conflict(kind: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, kind, message)
+    }
+
     /// The host cannot do it now, and nothing was done.
     pub(crate) fn unavailable(kind: &'static str, message: impl Into<String>) -> Self {
         ApiError {
             retry_after: Some(5),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, message)
         }
+    }
+
+    /// The same refusal, and what else would do.
+    pub(crate) fn with_hint(mut self, hint: &str) -> Self {
+        self.message = format!("{} {hint}", self.message);
+        self
     }
 
     pub(crate) fn internal() -> Self {
@@ -110,6 +121,12 @@ impl From<CommandError> for ApiError {
             CommandError::NotTerminal { .. } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "InstanceNotEnded", message)
             }
+            CommandError::PastPivot { .. } => Self::conflict("PastPivot", message),
+            CommandError::Undoing { .. } => Self::conflict("BeingUndone", message),
+            CommandError::NoSuchStep { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "NoSuchStep", message)
+            }
+            CommandError::NotStuck { .. } => Self::conflict("NotStuck", message),
             CommandError::Store(_) => Self::unavailable("StoreFailed", message),
             CommandError::ShuttingDown => Self::unavailable("ShuttingDown", message),
         }
@@ -201,6 +218,21 @@ mod tests {
             json!({"Message": message, "ExceptionMessage": message,
                    "ExceptionType": "UnknownOrchestrator", "StackTrace": null})
         );
+    }
+
+    #[test]
+    fn what_a_saga_does_not_allow_is_told_apart() {
+        let id = || "a".to_owned();
+        let step = sagahost_core::UndoId { task: 3, part: 1 };
+        for (error, status, kind) in [
+            (CommandError::PastPivot { id: id() }, 409, "PastPivot"),
+            (CommandError::Undoing { id: id() }, 409, "BeingUndone"),
+            (CommandError::NoSuchStep { id: id(), step }, 404, "NoSuchStep"),
+            (CommandError::NotStuck { id: id(), step }, 409, "NotStuck"),
+        ] {
+            let error = ApiError::from(error);
+            assert_eq!((error.status.as_u16(), error.kind), (status, kind));
+        }
     }
 
     #[test]

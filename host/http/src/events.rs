@@ -198,6 +198,7 @@ fn end_of(event: &Event) -> Option<RuntimeStatus> {
     match event {
         Event::Completed { .. } => Some(RuntimeStatus::Completed),
         Event::Failed { .. } => Some(RuntimeStatus::Failed),
+        Event::Canceled { .. } => Some(RuntimeStatus::Canceled),
         Event::Terminated { .. } => Some(RuntimeStatus::Terminated),
         _ => None,
     }
@@ -290,6 +291,23 @@ mod tests {
         assert_eq!(seen(&progress.chunk().expect("one")), ["0."]);
         assert!(progress.committed(0, &[completed()], true));
         assert_eq!(seen(&progress.chunk().expect("the end")), ["Completed"]);
+    }
+
+    #[test]
+    fn every_way_to_end_ends_the_stream() {
+        let failure = sagahost_core::Failure::host(sagahost_core::FailureKind::Trap, "m");
+        let reason = "r".to_owned();
+        for (event, status) in [
+            (Event::Completed { output: Json::null() }, RuntimeStatus::Completed),
+            (Event::Failed { failure }, RuntimeStatus::Failed),
+            (Event::Canceled { reason: reason.clone() }, RuntimeStatus::Canceled),
+            (Event::Terminated { reason }, RuntimeStatus::Terminated),
+        ] {
+            let mut progress = Progress::new(0);
+            assert!(progress.committed(0, &[Record(1, event)], true));
+            let text = progress.chunk().expect("the end");
+            assert_eq!(seen(&text).last(), Some(&status.to_string()));
+        }
     }
 
     #[test]

@@ -6,113 +6,29 @@
 //! under keys of its own: `Attempts` on a task whose story is longer than
 //! "scheduled, done", and `Failure` where a whole failure is known.
 //!
+//! Undo is not known there, and has events of its own:
+//!
+//! | `EventType` | |
+//! |---|---|
+//! | `CompensationScheduled`, `CompensationCompleted` | what the orchestrator asked to have undone |
+//! | `ExecutionUnwinding` | the whole saga is undone from here on |
+//! | `UndoScheduled`, `UndoCompleted` | the undo of a step; as with tasks, the end swallows the scheduling |
+//! | `UndoStuck`, `TaskStuck` | no further attempt: a person is needed |
+//! | `UndoRepaired`, `TaskRepaired` | what that person did |
+//! | `TaskEndedLate` | an attempt that was given up ended after all |
+//!
 //! A pure function of the journal, linear in its length.
 
-use std::collections::HashMap;
+mod event;
+mod undo;
 
-use sagahost_core::{BlockedReason, Event, Failure, Json, Logs, Millis, Record, TaskId};
-use serde::Serialize;
+use std::collections::{HashMap, HashSet};
 
+use sagahost_core::{BlockedReason, Event, Json, Millis, Record, TaskId, Work};
+
+use self::event::{Attempt, Outcome, Shown, kept};
+pub(crate) use self::event::{HistoryEvent, Show};
 use crate::time::to_ticks;
-
-/// What of a history is asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Show {
-    pub(crate) inputs: bool,
-    pub(crate) outputs: bool,
-}
-
-/// One event of a history. Which keys it has is decided by its type.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct HistoryEvent<'a> {
-    event_type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    function_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    orchestration_status: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    input: Option<Shown<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<Shown<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<&'a Failure>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fire_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scheduled_time: Option<String>,
-    timestamp: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    attempts: Vec<Attempt<'a>>,
-}
-
-/// A value that is in the journal, as JSON.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Shown<'a> {
-    Json(&'a Json),
-    Text(&'a str),
-    Failure(&'a Failure),
-}
-
-/// One attempt of a task.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Attempt<'a> {
-    attempt: u32,
-    outcome: Outcome,
-    /// Unknown of an attempt that was lost with its host.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    started: Option<String>,
-    ended: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<&'a Failure>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logs: Option<&'a Logs>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-enum Outcome {
-    Completed,
-    Failed,
-    Lost,
-}
-
-impl<'a> HistoryEvent<'a> {
-    fn new(event_type: &'static str, at: Millis) -> Self {
-        HistoryEvent {
-            event_type,
-            function_name: None,
-            name: None,
-            orchestration_status: None,
-            input: None,
-            result: None,
-            reason: None,
-            details: None,
-            failure: None,
-            fire_at: None,
-            scheduled_time: None,
-            timestamp: to_ticks(at),
-            attempts: Vec::new(),
-        }
-    }
-
-    fn ended(status: &'static str, at: Millis, result: Shown<'a>, show: Show) -> Self {
-        HistoryEvent {
-            orchestration_status: Some(status),
-            result: show.outputs.then_some(result),
-            ..Self::new("ExecutionCompleted", at)
-        }
-    }
-}
 
 /// The history that this journal tells.
 pub(crate) fn history(records: &[Record], show: Show) -> Vec<HistoryEvent<'_>> {
@@ -121,6 +37,10 @@ pub(crate) fn history(records: &[Record], show: Show) -> Vec<HistoryEvent<'_>> {
         events: Vec::with_capacity(records.len()),
         open: HashMap::new(),
         timers: HashMap::new(),
+        names: HashMap::new(),
+        pivots: HashSet::new(),
+        past_pivot: false,
+        stuck: HashSet::new(),
     };
     for Record(at, event) in records {
         history.add(*at, event);
@@ -138,11 +58,18 @@ pub(crate) fn blocked(records: &[Record]) -> Option<&BlockedReason> {
 
 struct Builder<'a> {
     show: Show,
-    /// `None` where a task stood that was folded into its end.
+    /// `None` where something stood that was folded into its end.
     events: Vec<Option<HistoryEvent<'a>>>,
-    /// Where the tasks stand that have not ended.
-    open: HashMap<TaskId, usize>,
+    /// Where that stands which has not ended.
+    open: HashMap<Work, usize>,
     timers: HashMap<TaskId, Millis>,
+    /// The functions of the steps and undos.
+    names: HashMap<Work, &'a str>,
+    /// Pivots that are not complete.
+    pivots: HashSet<TaskId>,
+    past_pivot: bool,
+    /// Steps that need a person.
+    stuck: HashSet<TaskId>,
 }
 
 impl<'a> Builder<'a> {
@@ -154,6 +81,10 @@ impl<'a> Builder<'a> {
         self.show.inputs.then_some(Shown::Json(input))
     }
 
+    fn output(&self, output: &'a Json) -> Option<Shown<'a>> {
+        self.show.outputs.then_some(Shown::Json(output))
+    }
+
     fn add(&mut self, at: Millis, event: &'a Event) {
         match event {
             Event::Started(started) => self.push(HistoryEvent {
@@ -161,68 +92,88 @@ impl<'a> Builder<'a> {
                 input: self.input(&started.input),
                 ..HistoryEvent::new("ExecutionStarted", at)
             }),
-            Event::Scheduled { task, function, input, policy: _ } => {
-                self.open.insert(*task, self.events.len());
-                self.push(HistoryEvent {
+            Event::Scheduled { task, function, input, undo, pivot, .. } => self.begin(
+                Work::Step(*task),
+                HistoryEvent {
                     name: Some(function),
                     input: self.input(input),
+                    step: (undo.is_some() || *pivot).then(|| (*task).into()),
+                    undo: undo.as_ref().map(|undo| &*undo.function),
+                    pivot: *pivot,
                     ..HistoryEvent::new("TaskScheduled", at)
-                });
-            }
-            Event::TaskCompleted { task, attempt, started_at, output, logs } => {
-                self.attempted(
-                    *task,
-                    Attempt {
-                        attempt: *attempt,
-                        outcome: Outcome::Completed,
-                        started: Some(to_ticks(*started_at)),
-                        ended: to_ticks(at),
-                        failure: None,
-                        retry_at: None,
-                        logs: kept(logs),
-                    },
-                );
-                let end = HistoryEvent {
-                    result: self.show.outputs.then_some(Shown::Json(output)),
-                    ..HistoryEvent::new("TaskCompleted", at)
-                };
-                self.fold(*task, end);
-            }
-            Event::AttemptFailed { task, attempt, started_at, failure, retry_at, logs } => {
-                self.attempted(
-                    *task,
-                    Attempt {
-                        attempt: *attempt,
-                        outcome: Outcome::Failed,
-                        started: Some(to_ticks(*started_at)),
-                        ended: to_ticks(at),
-                        failure: Some(failure),
-                        retry_at: retry_at.map(to_ticks),
-                        logs: kept(logs),
-                    },
-                );
-                if retry_at.is_none() {
-                    let end = HistoryEvent {
-                        reason: Some(&failure.message),
-                        details: Some(details(failure)),
-                        failure: Some(failure),
-                        ..HistoryEvent::new("TaskFailed", at)
-                    };
-                    self.fold(*task, end);
-                }
-            }
-            Event::AttemptLost { task, attempt } => self.attempted(
-                *task,
-                Attempt {
-                    attempt: *attempt,
-                    outcome: Outcome::Lost,
-                    started: None,
-                    ended: to_ticks(at),
-                    failure: None,
-                    retry_at: None,
-                    logs: None,
                 },
             ),
+            Event::ChildScheduled { task, function, input, id, undo, pivot, .. } => self.begin(
+                Work::Step(*task),
+                HistoryEvent {
+                    name: Some(function),
+                    instance_id: Some(id),
+                    input: self.input(input),
+                    step: Some((*task).into()),
+                    undo: undo.as_ref().map(|undo| &*undo.function),
+                    pivot: *pivot,
+                    ..HistoryEvent::new("SubOrchestrationInstanceCreated", at)
+                },
+            ),
+            Event::ChildCompleted { task, output, handed: _ } => {
+                let result = self.output(output);
+                let event_type = "SubOrchestrationInstanceCompleted";
+                self.completed(*task, HistoryEvent { result, ..HistoryEvent::new(event_type, at) });
+            }
+            Event::ChildFailed { task, failure, handed: _ } => {
+                let end = HistoryEvent::failed("SubOrchestrationInstanceFailed", at, failure);
+                self.fold(Work::Step(*task), end);
+            }
+            Event::TaskCompleted { task, attempt, started_at, output, logs } => {
+                let attempt = Attempt::completed(*attempt, *started_at, at, logs);
+                self.attempted(Work::Step(*task), attempt);
+                let result = self.output(output);
+                self.completed(
+                    *task,
+                    HistoryEvent { result, ..HistoryEvent::new("TaskCompleted", at) },
+                );
+            }
+            Event::AttemptFailed { task, attempt, started_at, failure, retry_at, logs } => {
+                let attempt = Attempt::failed(*attempt, *started_at, at, failure, *retry_at, logs);
+                let work = Work::Step(*task);
+                self.attempted(work, attempt);
+                if retry_at.is_none() {
+                    // As the core decides it: what has to be done is not
+                    // given up.
+                    let unknown = failure.kind.outcome_unknown();
+                    let stuck = self.past_pivot || (unknown && self.pivots.contains(task));
+                    let event_type = if stuck { "TaskStuck" } else { "TaskFailed" };
+                    if stuck {
+                        self.stuck.insert(*task);
+                    }
+                    self.fold(work, HistoryEvent::failed(event_type, at, failure));
+                }
+            }
+            Event::AttemptLost { task, attempt } => {
+                self.attempted(Work::Step(*task), Attempt::lost(*attempt, at));
+            }
+            Event::RetriesEnded { task } => {
+                let end = HistoryEvent {
+                    reason: Some("it is not attempted again, because it is to be undone"),
+                    ..HistoryEvent::new("TaskFailed", at)
+                };
+                self.fold(Work::Step(*task), end);
+            }
+            Event::LateResult { task, attempt, output, failure, logs } => {
+                let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Completed };
+                self.push(HistoryEvent {
+                    function_name: self.names.get(&Work::Step(*task)).copied(),
+                    step: Some((*task).into()),
+                    result: output.as_ref().and_then(|output| self.output(output)),
+                    failure: failure.as_ref(),
+                    attempts: vec![Attempt {
+                        outcome,
+                        logs: kept(logs),
+                        ..Attempt::lost(*attempt, at)
+                    }],
+                    ..HistoryEvent::new("TaskEndedLate", at)
+                });
+            }
             Event::TimerCreated { task, fire_at } => {
                 self.timers.insert(*task, *fire_at);
                 self.push(HistoryEvent {
@@ -246,6 +197,9 @@ impl<'a> Builder<'a> {
                 failure: Some(failure),
                 ..HistoryEvent::ended("Failed", at, Shown::Failure(failure), self.show)
             }),
+            Event::Canceled { reason } => {
+                self.push(HistoryEvent::ended("Canceled", at, Shown::Text(reason), self.show));
+            }
             Event::Terminated { reason } => {
                 self.push(HistoryEvent {
                     input: self.show.inputs.then_some(Shown::Text(reason)),
@@ -253,7 +207,17 @@ impl<'a> Builder<'a> {
                 });
                 self.push(HistoryEvent::ended("Terminated", at, Shown::Text(reason), self.show));
             }
-            Event::EventAwaited { .. }
+            Event::CompensationRequested { .. }
+            | Event::CompensationDone { .. }
+            | Event::Unwinding { .. }
+            | Event::UndoScheduled { .. }
+            | Event::UndoCompleted { .. }
+            | Event::UndoAttemptFailed { .. }
+            | Event::UndoAttemptLost { .. }
+            | Event::Repaired { .. } => self.add_undo(at, event),
+            Event::ScopeOpened { .. }
+            | Event::ParallelUndo { .. }
+            | Event::EventAwaited { .. }
             | Event::TaskCancelled { .. }
             | Event::StatusSet { .. }
             | Event::Logged { .. }
@@ -262,19 +226,43 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn attempted(&mut self, task: TaskId, attempt: Attempt<'a>) {
-        if let Some(Some(scheduled)) = self.open.get(&task).and_then(|at| self.events.get_mut(*at))
+    /// Something that will have an end.
+    fn begin(&mut self, work: Work, event: HistoryEvent<'a>) {
+        if let Some(name) = event.name {
+            self.names.insert(work, name);
+        }
+        if let (Work::Step(task), true) = (work, event.pivot) {
+            self.pivots.insert(task);
+        }
+        self.open.insert(work, self.events.len());
+        self.push(event);
+    }
+
+    fn attempted(&mut self, work: Work, attempt: Attempt<'a>) {
+        if let Some(Some(scheduled)) = self.open.get(&work).and_then(|at| self.events.get_mut(*at))
         {
             scheduled.attempts.push(attempt);
         }
     }
 
-    /// Ends a task: takes what is known of it from where it was scheduled.
-    fn fold(&mut self, task: TaskId, mut end: HistoryEvent<'a>) {
-        let place = self.open.remove(&task);
+    /// A step is complete.
+    fn completed(&mut self, task: TaskId, end: HistoryEvent<'a>) {
+        self.past_pivot |= self.pivots.remove(&task);
+        self.fold(Work::Step(task), end);
+    }
+
+    /// Ends something: takes what is known of it from where it was scheduled.
+    fn fold(&mut self, work: Work, mut end: HistoryEvent<'a>) {
+        let place = self.open.remove(&work);
         let scheduled = place.and_then(|at| self.events.get_mut(at)?.take());
         if let Some(scheduled) = scheduled {
             end.function_name = scheduled.name;
+            end.instance_id = scheduled.instance_id;
+            end.step = scheduled.step;
+            end.undo = scheduled.undo;
+            end.pivot = scheduled.pivot;
+            end.scope = scheduled.scope;
+            end.outcome = scheduled.outcome;
             end.input = scheduled.input;
             end.scheduled_time = Some(scheduled.timestamp);
             // One attempt that just worked is what the reference's event says
@@ -291,18 +279,5 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn kept(logs: &Logs) -> Option<&Logs> {
-    Some(logs).filter(|logs| !logs.is_empty())
-}
-
-/// In the reference this is a text: the exception with its stack.
-fn details(failure: &Failure) -> String {
-    match &failure.details {
-        Some(details) => format!("{failure}\n{}", details.as_str()),
-        None => failure.to_string(),
-    }
-}
-
 #[cfg(test)]
-#[path = "history_tests.rs"]
 mod tests;

@@ -14,7 +14,7 @@ use crate::error::{ApiError, empty, json};
 use crate::history::{self, Show};
 use crate::query::Query;
 use crate::time::to_seconds;
-use crate::{body, token, urls};
+use crate::{body, stuck, token, urls};
 
 /// The rows of a page where the client does not say. Not every client follows
 /// continuation tokens, so it is as large as a page can be.
@@ -42,6 +42,11 @@ struct StatusPayload<'a> {
     history_events: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<&'a Json>,
+    /// Ours: how far the saga has come with what it did.
+    saga_state: &'static str,
+    /// Ours: what needs a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stuck: Option<Json>,
     /// Ours: the instance cannot go on for now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_blocked: bool,
@@ -64,6 +69,8 @@ impl<'a> StatusPayload<'a> {
             last_updated_time: to_seconds(summary.updated),
             history_events: None,
             history: None,
+            saga_state: summary.saga.as_str(),
+            stuck: summary.stuck.as_ref().map(stuck::shown),
             is_blocked: summary.blocked,
             blocked: None,
         }
@@ -170,6 +177,7 @@ fn listing(asked: &Query<'_>, headers: &HeaderMap) -> Result<(ListQuery, String)
         created_from: asked.time("createdTimeFrom")?,
         created_to: asked.time("createdTimeTo")?,
         statuses: asked.statuses()?,
+        saga: asked.saga_states()?,
         name: text("name"),
         with_input: asked.flag("showInput", true)?,
         limit: top.min(DEFAULT_PAGE) as u32,
@@ -180,6 +188,7 @@ fn listing(asked: &Query<'_>, headers: &HeaderMap) -> Result<(ListQuery, String)
         query.created_from,
         query.created_to,
         &query.statuses,
+        &query.saga,
         &query.name,
     ))
     .map_err(|_| ApiError::internal())?;
@@ -248,7 +257,13 @@ pub(crate) async fn terminate(
     request: Request,
 ) -> Result<Response, ApiError> {
     let query = Query::parse(request.uri().query());
-    app.engine.terminate(&id, query.get("reason").unwrap_or_default()).await?;
+    let compensate = query.flag("compensate", false)?;
+    let reason = query.get("reason").unwrap_or_default();
+    app.engine.terminate(&id, reason, compensate).await.map_err(|error| match error {
+        CommandError::Undoing { .. } => ApiError::from(error)
+            .with_hint("With compensate=true it ends once all of it is undone."),
+        error => error.into(),
+    })?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 
@@ -300,7 +315,7 @@ pub(crate) async fn purge_where(
 
 #[cfg(test)]
 mod tests {
-    use sagahost_core::RuntimeStatus;
+    use sagahost_core::{RuntimeStatus, SagaState};
     use sagahost_store::Summary;
     use serde_json::{Value, json};
 
@@ -322,6 +337,8 @@ mod tests {
                 busy: false,
                 blocked: false,
                 events: 1,
+                saga: SagaState::PastPivot,
+                stuck: None,
             },
             chunks: 1,
         }
@@ -335,10 +352,26 @@ mod tests {
             json!({"name": "Saga", "instanceId": "a", "runtimeStatus": "Running",
                    "input": {"n": 1.0}, "customStatus": null, "output": null,
                    "createdTime": "2018-02-28T05:18:49Z",
-                   "lastUpdatedTime": "2018-02-28T05:18:50Z"})
+                   "lastUpdatedTime": "2018-02-28T05:18:50Z", "sagaState": "past-pivot"})
         );
         let value = serde_json::to_value(StatusPayload::new(&row(), false)).expect("JSON");
         assert_eq!(value.get("input"), Some(&Value::Null));
+    }
+
+    #[test]
+    fn a_stuck_saga_says_what_needs_a_person() {
+        let mut row = row();
+        row.summary.saga = SagaState::Stuck;
+        row.summary.stuck = Json::parse(
+            r#"[{"step":"3","forward":false,"function":"Refund","attempts":4,"since":1519795129345,
+                 "failure":{"kind":"returned","code":"closed","message":"m","retryable":false}}]"#,
+        )
+        .ok();
+        let value = serde_json::to_value(StatusPayload::new(&row, true)).expect("JSON");
+        assert_eq!(value["sagaState"], "stuck");
+        assert_eq!(value["stuck"][0]["step"], "3");
+        assert_eq!(value["stuck"][0]["failure"]["code"], "closed");
+        assert_eq!(value["stuck"][0]["since"], "2018-02-28T05:18:49.3450000Z");
     }
 
     #[test]
@@ -373,8 +406,12 @@ mod tests {
         assert_eq!(query.after, Some(InstanceKey(7)));
         let larger = Query::parse(Some("top=1&instanceIdPrefix=a&runtimeStatus=Failed"));
         assert!(listing(&larger, &headers).is_ok(), "the page size may change");
-        let other = Query::parse(Some("instanceIdPrefix=b&runtimeStatus=Failed"));
-        assert!(listing(&other, &headers).is_err());
+        for other in [
+            "instanceIdPrefix=b&runtimeStatus=Failed",
+            "instanceIdPrefix=a&runtimeStatus=Failed&sagaState=stuck",
+        ] {
+            assert!(listing(&Query::parse(Some(other)), &headers).is_err(), "{other}");
+        }
 
         headers.insert(CONTINUATION, HeaderValue::from_static(""));
         assert!(listing(&asked, &headers).expect("a first page").0.after.is_none());

@@ -22,14 +22,18 @@ mod instances;
 mod keys;
 mod query;
 mod routes;
+mod saga;
 mod server;
 mod service;
 mod start;
+mod stuck;
 mod text;
 mod time;
 mod token;
 mod urls;
+mod webhook;
 
 pub use events::{JournalEnd, JournalLine};
 pub use keys::{Key, KeyKind, Keys, KeysError};
 pub use server::{HttpError, Server, ServerConfig};
+pub use webhook::{Webhook, WebhookError};

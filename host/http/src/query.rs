@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use sagahost_core::{Millis, RuntimeStatus};
+use sagahost_core::{Millis, RuntimeStatus, SagaState};
 
 use crate::error::ApiError;
 use crate::text::percent_decode;
@@ -105,20 +105,47 @@ impl<'a> Query<'a> {
 
     /// `runtimeStatus`: a comma list, repeated, or both. Empty means all.
     pub(crate) fn statuses(&self) -> Result<Vec<RuntimeStatus>, ApiError> {
-        let mut statuses = Vec::new();
-        let names = self.all("runtimeStatus").flat_map(|list| list.split(','));
+        let known = RuntimeStatus::ALL.map(RuntimeStatus::as_str);
+        self.names("runtimeStatus", RuntimeStatus::from_name, &known)
+    }
+
+    /// `sagaState`, in the same form.
+    pub(crate) fn saga_states(&self) -> Result<Vec<SagaState>, ApiError> {
+        self.names("sagaState", SagaState::from_name, &SagaState::ALL.map(SagaState::as_str))
+    }
+
+    fn names<T: PartialEq>(
+        &self,
+        parameter: &str,
+        read: impl Fn(&str) -> Option<T>,
+        known: &[&str],
+    ) -> Result<Vec<T>, ApiError> {
+        let mut values = Vec::new();
+        let names = self.all(parameter).flat_map(|list| list.split(','));
         for name in names.map(str::trim).filter(|name| !name.is_empty()) {
-            let status = RuntimeStatus::from_name(name).ok_or_else(|| {
-                let known = RuntimeStatus::ALL.map(RuntimeStatus::as_str).join(", ");
+            let value = read(name).ok_or_else(|| {
+                let known = known.join(", ");
                 ApiError::bad_argument(format!(
-                    "'runtimeStatus' has no value '{name}'; there are {known}."
+                    "'{parameter}' has no value '{name}'; there are {known}."
                 ))
             })?;
-            if !statuses.contains(&status) {
-                statuses.push(status);
+            if !values.contains(&value) {
+                values.push(value);
             }
         }
-        Ok(statuses)
+        Ok(values)
+    }
+
+    /// A length of time in seconds that is not 0, fractions allowed.
+    pub(crate) fn positive_seconds(&self, name: &str) -> Result<Option<Duration>, ApiError> {
+        match self.seconds(name) {
+            Ok(Some(time)) if !time.is_zero() => Ok(Some(time)),
+            Ok(None) => Ok(None),
+            _ => Err(ApiError::bad_argument(format!(
+                "'{name}' is a number of seconds, more than 0, not '{}'.",
+                self.given(name).unwrap_or_default()
+            ))),
+        }
     }
 }
 
@@ -195,6 +222,30 @@ mod tests {
     }
 
     #[test]
+    fn saga_states_are_read_alike() {
+        let query = Query::parse(Some("sagaState=stuck,Past-Pivot&sagastate=stuck"));
+        let states = query.saga_states().expect("known");
+        assert_eq!(states, [SagaState::Stuck, SagaState::PastPivot]);
+        assert_eq!(Query::parse(Some("sagaState=")).saga_states().expect("none"), []);
+        let refused = refusal(Query::parse(Some("sagaState=pastPivot")).saga_states());
+        assert!(refused.contains("'pastPivot'") && refused.contains("past-pivot"), "{refused}");
+    }
+
+    #[test]
+    fn a_deadline_is_in_the_future() {
+        let read = |text: &str| {
+            let text = format!("deadline={text}");
+            Query::parse(Some(&text)).positive_seconds("deadline")
+        };
+        assert_eq!(read("0.25").expect("a time"), Some(Duration::from_millis(250)));
+        assert_eq!(read("").expect("none"), None);
+        for wrong in ["0", "-1", "soon", "inf", "NaN", "1e300"] {
+            let refused = refusal(read(wrong));
+            assert!(refused.contains("more than 0") && refused.contains(wrong), "{refused}");
+        }
+    }
+
+    #[test]
     fn times_and_numbers() {
         let query = Query::parse(Some(
             "createdTimeFrom=2018-02-28T06:18:49.345+01:00&top=5&timeout=1.5&bad=-1&nan=NaN",
@@ -222,7 +273,8 @@ mod tests {
         fn any_query_can_be_read(text in "[a-zA-Z%&=+,.:0-9é-]{0,60}") {
             let query = Query::parse(Some(&text));
             let _ = (query.flag("a", true), query.time("a"), query.seconds("a"));
-            let _ = (query.number("a"), query.statuses(), query.get("a"));
+            let _ = (query.number("a"), query.statuses(), query.saga_states());
+            let _ = (query.positive_seconds("a"), query.get("a"));
             prop_assert!(Query::parse(Some(&without_key(&text))).get("code").is_none());
         }
     }

@@ -8,7 +8,7 @@ use axum::routing::{get, post, put};
 use crate::app::Shared;
 use crate::error::ApiError;
 use crate::urls::BASE;
-use crate::{admin, events, health, instances, start};
+use crate::{admin, events, health, instances, saga, start};
 
 /// All routes. Who may use them is decided in [`crate::auth`], by path.
 pub(crate) fn router(app: Shared) -> Router {
@@ -18,6 +18,10 @@ pub(crate) fn router(app: Shared) -> Router {
         .route("/api/orchestrators/{name}/{id}", post(start::start_with_id))
         .route("/api/instances/{id}/events", get(events::follow))
         .route("/api/instances/{id}/replay", get(instances::replay))
+        .route("/api/instances/{id}/cancel", post(saga::cancel))
+        .route("/api/instances/{id}/undo", get(saga::undo))
+        .route("/api/instances/{id}/undo/{step}/retry", post(saga::retry))
+        .route("/api/instances/{id}/undo/{step}/done", post(saga::done))
         .route(&managed("orchestrators/{name}"), post(start::start))
         .route(&managed("orchestrators/{name}/{id}"), post(start::start_with_id))
         .route(&managed("instances"), get(instances::list).delete(instances::purge_where))

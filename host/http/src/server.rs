@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::app::{App, Phase, Shared};
 use crate::keys::Keys;
+use crate::webhook::Webhook;
 use crate::{routes, service};
 
 /// How the server is set up.
@@ -43,6 +44,8 @@ pub struct ServerConfig {
     /// How long requests that are under way may take to end when the server
     /// goes down.
     pub grace: Duration,
+    /// Who is told when a saga is stuck.
+    pub stuck_webhook: Option<Webhook>,
 }
 
 impl Default for ServerConfig {
@@ -58,6 +61,7 @@ impl Default for ServerConfig {
             max_connections: 4096,
             trust_forwarded: false,
             grace: Duration::from_secs(10),
+            stuck_webhook: None,
         }
     }
 }
@@ -124,6 +128,9 @@ impl Server {
     /// grace period is over. The engine is left as it is.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let Server { listener, router, app, phase } = self;
+        let webhook = app.config.stuck_webhook.clone().map(|webhook| {
+            tokio::spawn(webhook.deliver(app.engine.watch_stuck(), app.known_origin()))
+        });
         let limit = app.config.max_connections.max(1);
         let places = Arc::new(Semaphore::new(limit as usize));
         let mut shutdown = pin!(shutdown);
@@ -166,6 +173,10 @@ impl Server {
                 "cutting the connections that did not end within the grace period"
             );
             phase.send_replace(Phase::Cut);
+        }
+        if let Some(webhook) = webhook {
+            // What it has not delivered is told by the next host.
+            webhook.abort();
         }
     }
 }

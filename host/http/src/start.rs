@@ -46,6 +46,7 @@ async fn begin(
         input,
         version: query.get("version").filter(|v| !v.is_empty()).map(str::to_owned),
         trace_parent: trace_parent(&parts.headers),
+        deadline: query.positive_seconds("deadline")?,
     };
     let origin = app.origin(&parts);
     // Both, as in the reference, although nothing here polls.

@@ -16,8 +16,19 @@ const API: &str = "/api";
 
 /// The words of routes whose case is free.
 const COLLECTIONS: [&str; 3] = ["orchestrators", "instances", "entities"];
-const OPERATIONS: [&str; 7] =
-    ["raiseEvent", "terminate", "suspend", "resume", "rewind", "restart", "events"];
+const OPERATIONS: [&str; 10] = [
+    "raiseEvent",
+    "terminate",
+    "suspend",
+    "resume",
+    "rewind",
+    "restart",
+    "events",
+    "replay",
+    "cancel",
+    "undo",
+];
+const REPAIRS: [&str; 2] = ["retry", "done"];
 
 /// The path as the routes spell it, where it is spelled otherwise: the case of
 /// the words of a route is free, and slashes at its end count for nothing.
@@ -43,16 +54,18 @@ fn respell(base: &str, path: &str) -> Option<String> {
     }
     let mut out = String::with_capacity(path.len());
     out.push_str(base);
-    let mut of_instance = false;
+    let (mut of_instance, mut of_undo) = (false, false);
     for (place, segment) in segments.enumerate() {
         let words: &[&str] = match place {
             0 => &COLLECTIONS,
             // In this place of `orchestrators/{name}/{id}` stands an id.
             2 if of_instance => &OPERATIONS,
+            4 if of_undo => &REPAIRS,
             _ => &[],
         };
         let word = words.iter().find(|word| word.eq_ignore_ascii_case(segment));
         of_instance |= place == 0 && word == Some(&"instances");
+        of_undo |= place == 2 && word == Some(&"undo");
         out.push('/');
         out.push_str(word.unwrap_or(&segment));
     }
@@ -172,6 +185,8 @@ mod tests {
                 Some("/runtime/webhooks/durabletask/orchestrators/Instances/Terminate"),
             ),
             ("/API/Orchestrators/Saga", Some("/api/orchestrators/Saga")),
+            ("/api/Instances/Undo/UNDO/3.1/Retry", Some("/api/instances/Undo/undo/3.1/retry")),
+            ("/api/instances/a/raiseEvent/3/Retry", None),
             ("/api/orchestrators/Saga", None),
             ("/runtime/webhooks/durabletaskx/Instances", None),
             ("/healthz/", Some("/healthz")),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sagahost_core::{Json, RuntimeStatus};
+use sagahost_core::{Json, RuntimeStatus, SagaState};
 
 use crate::{
     Counters, InstanceKey, NewInstance, SqliteStore, Store, StoreError, Summary, Write, Written,
@@ -106,5 +106,7 @@ fn summary(status: RuntimeStatus, updated: u64) -> Summary {
         busy: !ended,
         blocked: false,
         events: if ended { 6 } else { 3 },
+        saga: if ended { SagaState::Committed } else { SagaState::Armed },
+        stuck: None,
     }
 }

@@ -56,8 +56,8 @@ pub enum WriteError {
         /// The instance.
         key: InstanceKey,
     },
-    /// A chunk, an input, an output or a custom status is larger than can be
-    /// stored.
+    /// A chunk, an input, an output, a custom status or a text of what is stuck
+    /// is larger than can be stored.
     #[error("the {what} has {bytes} bytes, the most that can be stored is {MAX_VALUE_BYTES}")]
     TooLarge {
         /// Which value.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sagahost_core::RuntimeStatus;
+use sagahost_core::{RuntimeStatus, SagaState};
 
 use crate::store::saturate;
 use crate::types::{fill_page, page_size, too_large};
@@ -101,6 +101,7 @@ impl Store for MemoryStore {
                     && query.created_from.is_none_or(|from| row.created >= from.min(saturated()))
                     && query.created_to.is_none_or(|to| row.created <= to)
                     && (query.statuses.is_empty() || query.statuses.contains(&row.summary.status))
+                    && (query.saga.is_empty() || query.saga.contains(&row.summary.saga))
                     && query.name.as_ref().is_none_or(|name| *name == row.name)
             })
             .map(|row| {
@@ -139,13 +140,15 @@ impl Store for MemoryStore {
 
     fn stats(&self) -> Result<Stats, StoreError> {
         let state = self.state();
-        let statuses = || state.instances.values().map(|i| i.row.summary.status);
+        let summaries = || state.instances.values().map(|i| &i.row.summary);
+        let statuses = || summaries().map(|summary| summary.status);
         let ended_well = |status: &RuntimeStatus| *status == RuntimeStatus::Completed;
         Ok(Stats {
             open: statuses().filter(|status| !status.is_terminal()).count() as u64,
             unsuccessful: statuses()
                 .filter(|status| status.is_terminal() && !ended_well(status))
                 .count() as u64,
+            stuck: summaries().filter(|summary| summary.saga == SagaState::Stuck).count() as u64,
             ..Stats::default()
         })
     }

@@ -1,6 +1,6 @@
 //! What is written to a store, and what is read from it.
 
-use sagahost_core::{Json, Millis, RuntimeStatus};
+use sagahost_core::{Json, Millis, RuntimeStatus, SagaState};
 
 /// How many bits of a journal row's key number the chunk.
 ///
@@ -17,15 +17,18 @@ pub const MAX_CHUNKS: u32 = 1 << CHUNK_BITS;
 /// The largest instance key; see [`CHUNK_BITS`].
 pub const MAX_KEY: i64 = (1 << (63 - CHUNK_BITS)) - 1;
 
-/// The largest chunk, input, output or custom status, in bytes. Three of them
-/// stand in one row, and SQLite's limit for a row is 1,000,000,000.
-pub const MAX_VALUE_BYTES: usize = 256 << 20;
+/// The largest chunk, input, output, custom status or text of what is stuck,
+/// in bytes. Four of them stand in one row, and SQLite's limit for a row is
+/// 1,000,000,000. (In schema version 1 it was 256 MiB: an input may be as large
+/// as that, and still there is room beside it.)
+pub const MAX_VALUE_BYTES: usize = 224 << 20;
 
 /// The most rows of one page of a listing.
 pub const MAX_PAGE: u32 = 1_000;
 
-/// A page ends early when its inputs, outputs and custom statuses have
-/// reached this many bytes together (it always has at least one row).
+/// A page ends early when its inputs, outputs, custom statuses and texts of
+/// what is stuck have reached this many bytes together (it always has at least
+/// one row).
 pub const MAX_PAGE_BYTES: usize = 8 << 20;
 
 /// The most instances one [`Write::PurgeWhere`] deletes.
@@ -91,6 +94,11 @@ pub struct Summary {
     pub blocked: bool,
     /// How many events its journal has.
     pub events: u64,
+    /// How far its saga has come, whatever its status is.
+    pub saga: SagaState,
+    /// What is stuck and why, as JSON to be shown in a listing; `None` where
+    /// nothing is. The store does not compare it with `saga`.
+    pub stuck: Option<Json>,
 }
 
 /// What is stored of an instance once, when it is created.
@@ -206,6 +214,8 @@ pub struct ListQuery {
     pub created_to: Option<Millis>,
     /// Of one of these statuses; any if empty.
     pub statuses: Vec<RuntimeStatus>,
+    /// In one of these saga states; in any if empty.
+    pub saga: Vec<SagaState>,
     /// Of this orchestrator.
     pub name: Option<String>,
     /// Whether to read inputs.
@@ -274,6 +284,8 @@ pub struct Stats {
     pub open: u64,
     /// Instances that failed, or were cancelled or terminated.
     pub unsuccessful: u64,
+    /// Instances whose saga needs a person, whatever their status is.
+    pub stuck: u64,
     /// Bytes of the database.
     pub database_bytes: u64,
     /// Bytes of its write-ahead log.
@@ -282,6 +294,10 @@ pub struct Stats {
 
 /// Whether one of the values of a write is too large, and which.
 pub(crate) fn too_large(write: &Write) -> Option<(&'static str, usize)> {
+    larger_than(MAX_VALUE_BYTES, write)
+}
+
+fn larger_than(limit: usize, write: &Write) -> Option<(&'static str, usize)> {
     let text = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());
     let (input, chunk, summary) = match write {
         Write::Create { new, chunk, summary } => (new.input.as_str().len(), chunk, summary),
@@ -293,9 +309,10 @@ pub(crate) fn too_large(write: &Write) -> Option<(&'static str, usize)> {
         ("chunk", chunk.len()),
         ("output", text(&summary.output)),
         ("custom status", text(&summary.custom_status)),
+        ("text of what is stuck", text(&summary.stuck)),
     ]
     .into_iter()
-    .find(|(_, bytes)| *bytes > MAX_VALUE_BYTES)
+    .find(|(_, bytes)| *bytes > limit)
 }
 
 /// How many rows a page of this query has at most.
@@ -320,7 +337,8 @@ pub(crate) fn fill_page<E>(
             page.next = page.rows.last().map(|row| row.key);
             break;
         }
-        bytes += [&row.input, &row.summary.output, &row.summary.custom_status]
+        let summary = &row.summary;
+        bytes += [&row.input, &summary.output, &summary.custom_status, &summary.stuck]
             .into_iter()
             .flatten()
             .map(|json| json.as_str().len())
@@ -365,5 +383,47 @@ mod tests {
     #[test]
     fn keys_and_chunks_fill_63_bits() {
         assert_eq!((MAX_KEY << CHUNK_BITS) | i64::from(MAX_CHUNKS - 1), i64::MAX);
+    }
+
+    #[test]
+    fn the_largest_values_fit_into_a_row() {
+        // With the largest input of schema version 1, and 10 million bytes for
+        // an id and a name.
+        let (input, row) = (256 << 20, 1_000_000_000);
+        assert!(input + 3 * MAX_VALUE_BYTES + 10_000_000 < row);
+    }
+
+    #[test]
+    fn each_value_that_is_too_large_is_named() {
+        let text = |length: usize| Json::of(&"x".repeat(length - 2)).expect("text is JSON");
+        let create = |input, chunk, output, custom_status, stuck| {
+            let summary = Summary {
+                status: RuntimeStatus::Running,
+                custom_status: Some(text(custom_status)),
+                output: Some(text(output)),
+                updated: 0,
+                wake_at: None,
+                busy: false,
+                blocked: false,
+                events: 1,
+                saga: SagaState::Stuck,
+                stuck: Some(text(stuck)),
+            };
+            let (id, name, created) = (String::new(), String::new(), 0);
+            let new = NewInstance { id, name, input: text(input), created };
+            Write::Create { new, chunk: vec![0; chunk], summary }
+        };
+        let checked = |write: &Write| larger_than(10, write);
+        assert_eq!(checked(&create(10, 10, 10, 10, 10)), None);
+        assert_eq!(checked(&create(11, 10, 10, 10, 10)), Some(("input", 11)));
+        assert_eq!(checked(&create(10, 12, 10, 10, 10)), Some(("chunk", 12)));
+        assert_eq!(checked(&create(10, 10, 13, 10, 10)), Some(("output", 13)));
+        assert_eq!(checked(&create(10, 10, 10, 14, 10)), Some(("custom status", 14)));
+        let stuck = create(10, 10, 10, 10, 15);
+        let found = Some(("text of what is stuck", 15));
+        assert_eq!(checked(&stuck), found);
+        let Write::Create { chunk, summary, .. } = stuck else { unreachable!() };
+        let append = Write::Append { key: InstanceKey(1), expect_chunks: 1, chunk, summary };
+        assert_eq!(checked(&append), found);
     }
 }

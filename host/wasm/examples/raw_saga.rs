@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sagahost_core::{CallOptions, Json, LogLevel, Millis, TaskId};
+use sagahost_core::{Json, LogLevel, Millis, ScopeId, StepOptions, TaskId};
 use sagahost_wasm::{
     ActivityCall, Completion, OrchestrationHost, RawSaga, Runtime, Stop, WasmConfig, raw_saga_rate,
 };
@@ -72,7 +72,8 @@ fn call(attempt: u32) -> Result<ActivityCall, Failed> {
         idempotency_key: format!("raw-{attempt}"),
         timeout_ms: 30_000,
         trace_parent: None,
-        is_undo: false,
+        undone: None,
+        digest: None,
     })
 }
 
@@ -87,7 +88,19 @@ fn resident() -> Result<usize, Failed> {
 struct Nothing;
 
 impl OrchestrationHost for Nothing {
-    fn call_activity(&mut self, _: String, _: Json, _: CallOptions) -> Result<TaskId, Stop> {
+    fn call_activity(&mut self, _: String, _: Json, _: StepOptions) -> Result<TaskId, Stop> {
+        Ok(0)
+    }
+    fn call_orchestrator(&mut self, _: String, _: Json, _: StepOptions) -> Result<TaskId, Stop> {
+        Ok(0)
+    }
+    fn open_scope(&mut self, parent: ScopeId) -> Result<ScopeId, Stop> {
+        Ok(parent + 1)
+    }
+    fn undo_in_parallel(&mut self, _: ScopeId) -> Result<(), Stop> {
+        Ok(())
+    }
+    fn compensate(&mut self, _: ScopeId) -> Result<TaskId, Stop> {
         Ok(0)
     }
     fn start_timer(&mut self, _: Millis) -> Result<TaskId, Stop> {

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use sagahost_core::{Failure, FailureKind, Json, Logs, Millis, TaskId};
+use sagahost_core::{Failure, FailureKind, Json, Logs, Millis, TaskId, UndoneStep};
 use wasmtime::Store;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
@@ -27,9 +27,11 @@ pub struct ActivityCall {
     pub function: String,
     /// Its input.
     pub input: Json,
-    /// The orchestration that scheduled the step.
+    /// The orchestration that scheduled the step; for an undo, the one that
+    /// scheduled the step it undoes, which may be a child of the one that
+    /// undoes it.
     pub instance_id: String,
-    /// The step's task id.
+    /// The step's task id there.
     pub step: TaskId,
     /// Counted from 1.
     pub attempt: u32,
@@ -39,8 +41,11 @@ pub struct ActivityCall {
     pub timeout_ms: u64,
     /// The W3C trace context.
     pub trace_parent: Option<String>,
-    /// Whether it undoes a step.
-    pub is_undo: bool,
+    /// The step it undoes, where it is an undo.
+    pub undone: Option<UndoneStep>,
+    /// The component it runs on, deployed or not; what is deployed now, where
+    /// there is none.
+    pub digest: Option<String>,
 }
 
 /// What became of an attempt.
@@ -61,9 +66,14 @@ pub struct ActivityReport {
 impl ActivityReport {
     /// Of an attempt that did not begin.
     pub(crate) fn not_started(message: String) -> Self {
+        Self::without_attempt(Failure::host(FailureKind::NotStarted, message))
+    }
+
+    /// The same, of a failure that says more.
+    pub(crate) fn without_attempt(failure: Failure) -> Self {
         ActivityReport {
             started_at: now(),
-            outcome: Err(Failure::host(FailureKind::NotStarted, message)),
+            outcome: Err(failure),
             logs: Logs::default(),
             cpu: Duration::ZERO,
             peak_memory: 0,
@@ -118,11 +128,11 @@ pub(crate) async fn run(
         table: ResourceTable::new(),
         memory: MemoryLimit::new(settings.memory),
         meter: meter.clone(),
-        role: Role::Activity(Attempt {
+        role: Role::Activity(Box::new(Attempt {
             deadline: started_at.saturating_add(call.timeout_ms),
             call,
             stderr: stderr.clone(),
-        }),
+        })),
     };
     let mut store = guest.store(&hosting.engine);
     let ended = {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sagahost_core::{CallOptions, Json, LogLevel, Millis, TaskId};
+use sagahost_core::{Json, LogLevel, Millis, ScopeId, StepOptions, TaskId};
 
 use crate::activity::ActivityCall;
 use crate::capture::lock;
@@ -129,7 +129,8 @@ async fn run(
                     attempt: 1,
                     timeout_ms: 30_000,
                     trace_parent: None,
-                    is_undo: false,
+                    undone: None,
+                    digest: None,
                 })
                 .await;
             lock(&bare).done.push_back(Completion { task, outcome: report.outcome });
@@ -141,6 +142,7 @@ async fn run(
 #[derive(Default)]
 struct Bare {
     tasks: TaskId,
+    scopes: ScopeId,
     calls: Vec<(TaskId, String, Json)>,
     done: VecDeque<Completion>,
     random: u64,
@@ -154,10 +156,27 @@ impl Bare {
 }
 
 impl OrchestrationHost for Bare {
-    fn call_activity(&mut self, name: String, input: Json, _: CallOptions) -> Result<TaskId, Stop> {
+    fn call_activity(&mut self, name: String, input: Json, _: StepOptions) -> Result<TaskId, Stop> {
         let task = self.task();
         self.calls.push((task, name, input));
         Ok(task)
+    }
+
+    fn call_orchestrator(&mut self, _: String, _: Json, _: StepOptions) -> Result<TaskId, Stop> {
+        Ok(self.task())
+    }
+
+    fn open_scope(&mut self, _: ScopeId) -> Result<ScopeId, Stop> {
+        self.scopes += 1;
+        Ok(self.scopes)
+    }
+
+    fn undo_in_parallel(&mut self, _: ScopeId) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn compensate(&mut self, _: ScopeId) -> Result<TaskId, Stop> {
+        Ok(self.task())
     }
 
     fn start_timer(&mut self, _: Millis) -> Result<TaskId, Stop> {

@@ -51,6 +51,57 @@ pub(crate) fn options(options: types::CallOptions) -> core::CallOptions {
     }
 }
 
+/// The options of a step; or the input that is not JSON, and whose it is.
+pub(crate) fn step_options(
+    options: types::StepOptions,
+) -> Result<core::StepOptions, (String, serde_json::Error)> {
+    Ok(core::StepOptions {
+        call: self::options(options.call),
+        undo: match options.undo {
+            types::UndoChoice::Declared => core::UndoChoice::Declared,
+            types::UndoChoice::ByHand => core::UndoChoice::ByHand,
+            types::UndoChoice::CompensateWith(call) => core::UndoChoice::With(compensation(call)?),
+        },
+        scope: options.scope,
+        pivot: options.pivot,
+    })
+}
+
+fn compensation(
+    call: types::Compensation,
+) -> Result<core::CompensationCall, (String, serde_json::Error)> {
+    let input = match call.input.map(Json::parse).transpose() {
+        Ok(input) => input,
+        Err(error) => return Err((call.function, error)),
+    };
+    Ok(core::CompensationCall {
+        function: call.function,
+        input,
+        options: options(call.options),
+        when: match call.when {
+            types::UndoWhen::CompletedOrUnknown => core::UndoWhen::CompletedOrUnknown,
+            types::UndoWhen::Always => core::UndoWhen::Always,
+            types::UndoWhen::Completed => core::UndoWhen::Completed,
+        },
+    })
+}
+
+/// The step that an undo undoes, for the guest that undoes it.
+pub(crate) fn undone_to_guest(undone: &core::UndoneStep) -> types::UndoneStep {
+    types::UndoneStep {
+        step: undone.task,
+        function: undone.function.clone(),
+        input: undone.input.as_str().to_owned(),
+        output: undone.output.as_ref().map(|output| output.as_str().to_owned()),
+        outcome: match undone.outcome {
+            core::StepOutcome::Completed => types::StepOutcome::Completed,
+            core::StepOutcome::Failed => types::StepOutcome::Failed,
+            core::StepOutcome::Unknown => types::StepOutcome::Unknown,
+        },
+        idempotency_key: undone.key.clone(),
+    }
+}
+
 /// A failure for a guest.
 pub(crate) fn failure_to_guest(failure: core::Failure) -> types::Failure {
     types::Failure {

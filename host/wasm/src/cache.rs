@@ -21,6 +21,12 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Whether this can be the name of a component. One that comes from a journal
+/// or a client is not to name another file.
+pub(crate) fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 pub(crate) struct Cache {
     folder: PathBuf,
 }
@@ -51,9 +57,7 @@ impl Cache {
     /// A component as it was deployed.
     pub(crate) fn wasm_bytes(&self, digest: &str) -> Result<Bytes, WasmError> {
         let unknown = || WasmError::Unknown { digest: digest.to_owned() };
-        // A digest comes from a journal or a client: it is not to name
-        // another file.
-        if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !is_digest(digest) {
             return Err(unknown());
         }
         let path = self.wasm(digest);
@@ -105,7 +109,7 @@ impl Cache {
                 tracing::warn!(?written, "{} cannot be kept", code.display());
                 // SAFETY: wasmtime made these bytes a moment ago.
                 let component = unsafe { Component::deserialize(&hosting.engine, &compiled) };
-                component.map_err(LoadError::Compile)
+                component.map_err(LoadError::Room)
             }
         }
     }
@@ -160,6 +164,8 @@ impl Cache {
 pub(crate) enum LoadError {
     /// It cannot be compiled.
     Compile(wasmtime::Error),
+    /// It was compiled, and cannot be taken into memory.
+    Room(wasmtime::Error),
     /// It cannot be read.
     Host(WasmError),
 }

@@ -34,6 +34,19 @@ pub(crate) fn parse(text: &str, component: &str, digest: &str) -> Result<Vec<Fun
         }
         parsed.push(function);
     }
+    for (index, function) in parsed.iter().enumerate() {
+        for (key, named) in [("undo", &function.undo), ("undoes", &function.undoes)] {
+            let found = parsed.iter().find(|other| Some(&other.name) == named.as_ref());
+            if let Some(found) = found
+                && found.kind != FunctionKind::Activity
+            {
+                return Err(wrong(
+                    &format!("functions[{index}].{key}"),
+                    format!("`{}` is an orchestrator, and it must be an activity", found.name),
+                ));
+            }
+        }
+    }
     Ok(parsed)
 }
 
@@ -47,13 +60,7 @@ fn function(entry: &Value, component: &str, digest: &str) -> Result<Function, Wr
         .map_err(|reason| (".name", reason))?
         .ok_or_else(|| (".name", "it is missing; every function has a name".to_owned()))?;
     if !is_name(&name) {
-        return Err((
-            ".name",
-            format!(
-                "{name:?} cannot be a name: use 1 to 128 letters, digits, '-', '_' and '.', \
-                 beginning with a letter or a digit"
-            ),
-        ));
+        return Err((".name", no_name(&name)));
     }
     let kind = match text(entry, "kind").map_err(|reason| (".kind", reason))?.as_deref() {
         Some("activity") => FunctionKind::Activity,
@@ -78,6 +85,8 @@ fn function(entry: &Value, component: &str, digest: &str) -> Result<Function, Wr
         let given = value.as_u64().filter(|millis| *millis > 0);
         given.ok_or_else(|| format!("{value} is not a number of milliseconds above 0"))
     });
+    let undo = activity(entry, kind, "undo").map_err(|reason| (".undo", reason))?;
+    let undoes = activity(entry, kind, "undoes").map_err(|reason| (".undoes", reason))?;
     Ok(Function {
         name,
         kind,
@@ -86,10 +95,33 @@ fn function(entry: &Value, component: &str, digest: &str) -> Result<Function, Wr
         input_schema,
         retry: retry.map_err(|reason| (".retry", reason))?,
         timeout_ms: timeout_ms.transpose().map_err(|reason| (".timeoutMs", reason))?,
+        undo,
+        undoes,
         component: component.to_owned(),
         digest: digest.to_owned(),
         input,
     })
+}
+
+/// The name of another activity, which only an activity has.
+fn activity(
+    entry: &Map<String, Value>,
+    kind: FunctionKind,
+    key: &str,
+) -> Result<Option<String>, String> {
+    let Some(name) = text(entry, key)? else {
+        return Ok(None);
+    };
+    if kind != FunctionKind::Activity {
+        return Err(format!(
+            "an orchestrator has no `{key}`, only an activity does: what an orchestrator has \
+             called is undone step by step, or by what its caller says"
+        ));
+    }
+    match is_name(&name) {
+        true => Ok(Some(name)),
+        false => Err(no_name(&name)),
+    }
 }
 
 fn retry(value: &Value) -> Result<RetryPolicy, String> {
@@ -115,6 +147,13 @@ fn text(entry: &Map<String, Value>, key: &str) -> Result<Option<String>, String>
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(other) => Err(format!("{other} is not a string")),
     }
+}
+
+fn no_name(text: &str) -> String {
+    format!(
+        "{text:?} cannot be a name: use 1 to 128 letters, digits, '-', '_' and '.', beginning \
+         with a letter or a digit"
+    )
 }
 
 /// Names stand in URLs, in file names, in logs.
@@ -160,10 +199,58 @@ mod tests {
                 r#"{"functions": [{"name": "A", "kind": "activity"}, {"name": "A", "kind": "orchestrator"}]}"#,
                 "two functions named `A`",
             ),
+            (
+                r#"{"functions": [{"name": "A", "kind": "activity", "undo": 5}]}"#,
+                "functions[0].undo: 5 is not a string",
+            ),
+            (
+                r#"{"functions": [{"name": "A", "kind": "activity", "undo": "a/b"}]}"#,
+                "functions[0].undo: \"a/b\" cannot be a name",
+            ),
+            (
+                r#"{"functions": [{"name": "A", "kind": "activity", "undoes": ""}]}"#,
+                "functions[0].undoes: \"\" cannot be a name",
+            ),
+            (
+                r#"{"functions": [{"name": "A", "kind": "orchestrator", "undo": "B"}]}"#,
+                "functions[0].undo: an orchestrator has no `undo`",
+            ),
+            (
+                r#"{"functions": [{"name": "A", "kind": "orchestrator", "undoes": "B"}]}"#,
+                "functions[0].undoes: an orchestrator has no `undoes`",
+            ),
+            (
+                r#"{"functions": [{"name": "O", "kind": "orchestrator"}, {"name": "A", "kind": "activity", "undo": "O"}]}"#,
+                "functions[1].undo: `O` is an orchestrator",
+            ),
         ] {
             let refusal = refusal(text);
             assert!(refusal.contains(words), "{text}: {refusal}");
         }
+    }
+
+    #[test]
+    fn undos_are_named() {
+        let functions = parse(
+            r#"{"functions": [
+                {"name": "A", "kind": "activity", "undo": "U", "undoes": null},
+                {"name": "U", "kind": "activity", "undo": null, "undoes": "A"},
+                {"name": "Far", "kind": "activity", "undo": "InAnotherComponent"},
+                {"name": "O", "kind": "orchestrator", "undo": null, "timeoutMs": 5}]}"#,
+            "c",
+            "d",
+        )
+        .expect("this description is right");
+        let named: Vec<_> = functions
+            .iter()
+            .map(|function| (function.undo.as_deref(), function.undoes.as_deref()))
+            .collect();
+        let far = (Some("InAnotherComponent"), None);
+        assert_eq!(named, [(Some("U"), None), (None, Some("A")), far, (None, None)]);
+        assert_eq!(functions[3].timeout_ms, Some(5));
+        let shown = serde_json::to_value(&functions[1]).expect("JSON");
+        assert_eq!(shown["undoes"], "A");
+        assert!(shown.get("undo").is_none());
     }
 
     #[test]

@@ -39,6 +39,17 @@ pub enum WasmError {
         /// Why, and what to do.
         reason: String,
     },
+    /// The stored component is fine, and the host cannot take it into memory.
+    #[error(
+        "component {digest} cannot be taken into memory: {reason}; it has to fit into the limits \
+         of the host's configuration and into what the system gives"
+    )]
+    Room {
+        /// The digest.
+        digest: String,
+        /// What the engine says.
+        reason: String,
+    },
     /// The component is in the store and not in memory.
     #[error("component {digest} is not loaded: call `pin` first, and keep what it returns")]
     NotLoaded {
@@ -53,12 +64,39 @@ pub enum WasmError {
         /// The digest.
         digest: String,
     },
+    /// The component has no activities.
+    #[error(
+        "component {digest} does not export `sagahost:saga/activities`, so it has no activities to run"
+    )]
+    NoActivities {
+        /// The digest.
+        digest: String,
+    },
     /// As many orchestrators are in memory as there may be.
     #[error("{limit} orchestrators are in memory, and there may be no more: end or drop one first")]
     TooManyOrchestrators {
         /// How many there may be.
         limit: u32,
     },
+}
+
+impl WasmError {
+    /// Whether the component is gone or damaged, or does not fit this host any
+    /// more: trying again changes nothing, and only a person who brings back
+    /// its file does. Everything else may pass.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            WasmError::Unknown { .. }
+            | WasmError::Damaged { .. }
+            | WasmError::NoOrchestrators { .. }
+            | WasmError::NoActivities { .. } => true,
+            WasmError::Engine { .. }
+            | WasmError::Cache { .. }
+            | WasmError::Room { .. }
+            | WasmError::NotLoaded { .. }
+            | WasmError::TooManyOrchestrators { .. } => false,
+        }
+    }
 }
 
 /// Why a component was not accepted. Nothing has changed: what was deployed
@@ -190,4 +228,32 @@ pub enum Refusal {
     /// The component is fine and the host is not.
     #[error(transparent)]
     Host(#[from] WasmError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_not_lost() {
+        let digest = || "d".to_owned();
+        let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        for error in [
+            WasmError::Engine { engine: "activities", reason: String::new() },
+            WasmError::Cache { path: PathBuf::new(), source },
+            WasmError::Room { digest: digest(), reason: String::new() },
+            WasmError::NotLoaded { digest: digest() },
+            WasmError::TooManyOrchestrators { limit: 1 },
+        ] {
+            assert!(!error.is_lost(), "{error}");
+        }
+        for error in [
+            WasmError::Unknown { digest: digest() },
+            WasmError::Damaged { digest: digest(), reason: String::new() },
+            WasmError::NoOrchestrators { digest: digest() },
+            WasmError::NoActivities { digest: digest() },
+        ] {
+            assert!(error.is_lost(), "{error}");
+        }
+    }
 }

@@ -53,9 +53,17 @@ pub struct Function {
     /// How it is retried, where the call does not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
-    /// The wall time of an attempt, where the call does not say it.
+    /// Of an activity, the wall time of an attempt, where the call does not
+    /// say it. Of an orchestrator, the deadline of its saga, counted from its
+    /// start: what has not ended by then is undone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// The activity that undoes this one, where the call does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
+    /// The activity that this one undoes. The host makes nothing of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     /// The component it is in.
     pub component: String,
     /// That component's digest.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use sagahost_core::{CallOptions, FailureKind, Json, LogLevel};
+use sagahost_core::{FailureKind, Json, LogLevel, StepOptions};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -29,7 +29,7 @@ pub(crate) struct Guest {
 
 /// What the guest is.
 pub(crate) enum Role {
-    Activity(Attempt),
+    Activity(Box<Attempt>),
     Orchestrator(Orchestrator),
 }
 
@@ -109,7 +109,17 @@ fn stopped(Stop(reason): Stop) -> wasmtime::Error {
 }
 
 fn json(text: String, what: impl FnOnce() -> String) -> wasmtime::Result<Json> {
-    Json::parse(text).map_err(|error| Misuse(format!("{} is not JSON: {error}", what())).into())
+    Json::parse(text).map_err(|error| not_json(&what(), &error))
+}
+
+fn not_json(what: &str, error: &impl std::fmt::Display) -> wasmtime::Error {
+    Misuse(format!("{what} is not JSON: {error}")).into()
+}
+
+fn step_options(options: types::StepOptions) -> wasmtime::Result<StepOptions> {
+    bindings::step_options(options).map_err(|(function, error)| {
+        not_json(&format!("the input for the compensation `{function}`"), &error)
+    })
 }
 
 impl types::Host for Guest {}
@@ -125,8 +135,45 @@ impl orchestration::Host for Guest {
         // that its JSON is wrong.
         self.orchestrator("call-activity")?;
         let input = json(input, || format!("the input for the activity `{name}`"))?;
-        let options: CallOptions = bindings::options(options);
+        let options = StepOptions { call: bindings::options(options), ..StepOptions::default() };
         self.ask("call-activity", |host| host.call_activity(name, input, options))?.map_err(stopped)
+    }
+
+    fn call_step(
+        &mut self,
+        name: String,
+        input: String,
+        options: types::StepOptions,
+    ) -> wasmtime::Result<u32> {
+        self.orchestrator("call-step")?;
+        let input = json(input, || format!("the input for the activity `{name}`"))?;
+        let options = step_options(options)?;
+        self.ask("call-step", |host| host.call_activity(name, input, options))?.map_err(stopped)
+    }
+
+    fn call_orchestrator(
+        &mut self,
+        name: String,
+        input: String,
+        options: types::StepOptions,
+    ) -> wasmtime::Result<u32> {
+        let function = "call-orchestrator";
+        self.orchestrator(function)?;
+        let input = json(input, || format!("the input for the orchestrator `{name}`"))?;
+        let options = step_options(options)?;
+        self.ask(function, |host| host.call_orchestrator(name, input, options))?.map_err(stopped)
+    }
+
+    fn open_scope(&mut self, parent: u32) -> wasmtime::Result<u32> {
+        self.ask("open-scope", |host| host.open_scope(parent))?.map_err(stopped)
+    }
+
+    fn undo_in_parallel(&mut self, scope: u32) -> wasmtime::Result<()> {
+        self.ask("undo-in-parallel", |host| host.undo_in_parallel(scope))?.map_err(stopped)
+    }
+
+    fn compensate(&mut self, scope: u32) -> wasmtime::Result<u32> {
+        self.ask("compensate", |host| host.compensate(scope))?.map_err(stopped)
     }
 
     fn start_timer(&mut self, fire_at_ms: u64) -> wasmtime::Result<u32> {
@@ -224,7 +271,11 @@ impl invocation::Host for Guest {
     }
 
     fn is_undo(&mut self) -> wasmtime::Result<bool> {
-        Ok(self.attempt("is-undo")?.call.is_undo)
+        Ok(self.attempt("is-undo")?.call.undone.is_some())
+    }
+
+    fn undone(&mut self) -> wasmtime::Result<Option<types::UndoneStep>> {
+        Ok(self.attempt("undone")?.call.undone.as_ref().map(bindings::undone_to_guest))
     }
 
     fn log(&mut self, level: types::LogLevel, message: String) -> wasmtime::Result<()> {

@@ -39,6 +39,7 @@ mod meter;
 mod mistakes;
 mod orchestration;
 mod orchestrator;
+mod policy;
 mod registry;
 mod rules;
 mod runtime;

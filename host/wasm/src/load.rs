@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
-use crate::cache::{Cache, LoadError};
+use crate::cache::{Cache, LoadError, is_digest};
 use crate::engines::{Engines, Side};
 use crate::error::{Refusal, WasmError};
 use crate::guest::Guest;
@@ -22,6 +22,9 @@ pub(crate) struct Loaded {
     pub(crate) digest: String,
     pub(crate) orchestrators: OnceLock<Prepared>,
     pub(crate) activities: OnceLock<Prepared>,
+    /// Held while it is brought into memory, so that what many wait for is
+    /// done once.
+    pub(crate) loading: tokio::sync::Mutex<()>,
 }
 
 /// Keeps a component in memory: while one of these exists, orchestrators can
@@ -48,6 +51,7 @@ impl Loaded {
             digest: digest.to_owned(),
             orchestrators: OnceLock::new(),
             activities: OnceLock::new(),
+            loading: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -70,6 +74,9 @@ impl Loaded {
         if self.on(side).get().is_some() {
             return Ok(());
         }
+        if !is_digest(&self.digest) {
+            return Err(WasmError::Unknown { digest: self.digest.clone() });
+        }
         let hosting = engines.side(side);
         let damaged = |reason: String| WasmError::Damaged { digest: self.digest.clone(), reason };
         let component = cache
@@ -77,6 +84,10 @@ impl Loaded {
             .map_err(|error| match error {
                 LoadError::Host(error) => error,
                 LoadError::Compile(error) => damaged(inspect::compile_refusal(&error).to_string()),
+                LoadError::Room(error) => {
+                    let digest = self.digest.clone();
+                    WasmError::Room { digest, reason: format!("{error:#}") }
+                }
             })?;
         let pre = hosting.linker.instantiate_pre(&component).map_err(|error| {
             damaged(format!("{error:#}; deploy a component built for this version"))
@@ -117,7 +128,7 @@ pub(crate) fn try_component(
     let component =
         cache.load(hosting, digest, || Ok(bytes.clone())).map_err(|error| match error {
             LoadError::Host(error) => Refusal::Host(error),
-            LoadError::Compile(error) => inspect::compile_refusal(&error),
+            LoadError::Compile(error) | LoadError::Room(error) => inspect::compile_refusal(&error),
         })?;
     inspect::check_names(&hosting.engine, &component, side)?;
     let exports = inspect::exports(&hosting.engine, &component);

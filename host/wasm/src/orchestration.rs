@@ -1,7 +1,7 @@
 //! What an orchestrator talks to. The turn pipeline implements it over the
 //! pure state machine; nothing in here knows how.
 
-use sagahost_core::{CallOptions, Failure, Json, LogLevel, Millis, TaskId};
+use sagahost_core::{Failure, Json, LogLevel, Millis, ScopeId, StepOptions, TaskId};
 
 /// The host wants the orchestrator ended, because it asked for what its
 /// journal does not have; with the reason.
@@ -32,8 +32,35 @@ pub trait OrchestrationHost: Send {
         &mut self,
         name: String,
         input: Json,
-        options: CallOptions,
+        options: StepOptions,
     ) -> Result<TaskId, Stop>;
+    /// Starts a child orchestration. Of the options, those of the call say
+    /// nothing.
+    ///
+    /// # Errors
+    /// When the journal has something else here.
+    fn call_orchestrator(
+        &mut self,
+        name: String,
+        input: Json,
+        options: StepOptions,
+    ) -> Result<TaskId, Stop>;
+    /// Opens a scope within another one.
+    ///
+    /// # Errors
+    /// When the journal has something else here, or there is no such scope.
+    fn open_scope(&mut self, parent: ScopeId) -> Result<ScopeId, Stop>;
+    /// Lets what is in a scope be undone all at the same time.
+    ///
+    /// # Errors
+    /// When the journal has something else here, or there is no such scope.
+    fn undo_in_parallel(&mut self, scope: ScopeId) -> Result<(), Stop>;
+    /// Undoes what a scope has done so far. The task is complete when that is
+    /// finished.
+    ///
+    /// # Errors
+    /// When the journal has something else here, or there is no such scope.
+    fn compensate(&mut self, scope: ScopeId) -> Result<TaskId, Stop>;
     /// Schedules a timer.
     ///
     /// # Errors
@@ -84,7 +111,19 @@ impl NoOrchestration {
 }
 
 impl OrchestrationHost for NoOrchestration {
-    fn call_activity(&mut self, _: String, _: Json, _: CallOptions) -> Result<TaskId, Stop> {
+    fn call_activity(&mut self, _: String, _: Json, _: StepOptions) -> Result<TaskId, Stop> {
+        Self::stop()
+    }
+    fn call_orchestrator(&mut self, _: String, _: Json, _: StepOptions) -> Result<TaskId, Stop> {
+        Self::stop()
+    }
+    fn open_scope(&mut self, _: ScopeId) -> Result<ScopeId, Stop> {
+        Self::stop()
+    }
+    fn undo_in_parallel(&mut self, _: ScopeId) -> Result<(), Stop> {
+        Self::stop()
+    }
+    fn compensate(&mut self, _: ScopeId) -> Result<TaskId, Stop> {
         Self::stop()
     }
     fn start_timer(&mut self, _: Millis) -> Result<TaskId, Stop> {

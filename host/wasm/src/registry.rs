@@ -3,7 +3,7 @@
 //! Readers get the table as it is at one moment and keep it as long as they
 //! like; a change makes a new table and puts it in the place of the old one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use crate::capture::lock;
@@ -51,6 +51,11 @@ pub(crate) struct Entry {
     pub(crate) loaded: Arc<Loaded>,
 }
 
+/// How many components that are not deployed stay in memory for the undos
+/// which run on them: a saga undoes one step after the other, and each would
+/// load its component anew.
+const RECENT: usize = 8;
+
 #[derive(Default)]
 pub(crate) struct Table {
     pub(crate) components: BTreeMap<String, Candidate>,
@@ -64,6 +69,8 @@ pub(crate) struct Registry {
     changing: Mutex<()>,
     /// Everything in memory by digest, deployed or only pinned.
     loaded: Mutex<HashMap<String, Weak<Loaded>>>,
+    /// Kept in memory for a while, the last one used first.
+    recent: Mutex<VecDeque<Arc<Loaded>>>,
 }
 
 impl Registry {
@@ -121,6 +128,14 @@ impl Registry {
             self.replace(components);
         }
         removed
+    }
+
+    /// Keeps a component in memory until [`RECENT`] others were used.
+    pub(crate) fn used(&self, loaded: &Arc<Loaded>) {
+        let mut recent = lock(&self.recent);
+        recent.retain(|other| !Arc::ptr_eq(other, loaded));
+        recent.push_front(loaded.clone());
+        recent.truncate(RECENT);
     }
 
     /// The component in memory, if it is.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
-use sagahost_core::{CallOptions, CallPolicy, Json};
+use sagahost_core::{Failure, FailureKind, Json};
 use tokio::sync::Semaphore;
 
 use crate::activity::{self, ActivityCall, ActivityReport};
@@ -19,10 +19,10 @@ use crate::fiber::{Fiber, Waiting};
 use crate::function::{Function, FunctionKind};
 use crate::guest::Orchestrator;
 use crate::inspect;
-use crate::load::{Pinned, Trial, try_component};
+use crate::load::{Loaded, Pinned, Trial, try_component};
 use crate::orchestration::OrchestrationHost;
 use crate::orchestrator;
-use crate::registry::{Candidate, Deployment, Registry};
+use crate::registry::{Candidate, Deployment, Registry, Table};
 use crate::rules::{FunctionSettings, Rules};
 
 /// Engines, registry, rules. Cheap to clone: all clones are one.
@@ -174,14 +174,14 @@ impl Runtime {
 
     /// What is deployed, by name.
     pub fn deployments(&self) -> Vec<Deployment> {
-        let table = self.0.registry.table();
+        let table = self.table();
         let components = table.components.values();
         components.map(|candidate| candidate.deployment.clone()).collect()
     }
 
     /// All functions, by name.
     pub fn functions(&self) -> Vec<Arc<Function>> {
-        let table = self.0.registry.table();
+        let table = self.table();
         let entries = table.functions.values();
         let mut functions: Vec<_> = entries.map(|entry| entry.function.clone()).collect();
         functions.sort_by(|a, b| a.name.cmp(&b.name));
@@ -190,7 +190,7 @@ impl Runtime {
 
     /// The function of this name.
     pub fn function(&self, name: &str) -> Option<Arc<Function>> {
-        let table = self.0.registry.table();
+        let table = self.table();
         table.functions.get(name).map(|entry| entry.function.clone())
     }
 
@@ -209,6 +209,10 @@ impl Runtime {
         *self.0.ruling.write().unwrap_or_else(PoisonError::into_inner) = ruling;
     }
 
+    pub(crate) fn table(&self) -> Arc<Table> {
+        self.0.registry.table()
+    }
+
     fn ruling(&self) -> Arc<Ruling> {
         let ruling = self.0.ruling.read();
         ruling.unwrap_or_else(PoisonError::into_inner).clone()
@@ -216,63 +220,38 @@ impl Runtime {
 
     /// What the rules say about a function.
     pub fn settings(&self, function: &str) -> Arc<FunctionSettings> {
-        self.ruling().of(function).settings.clone()
+        let ruling = self.ruling();
+        if self.table().functions.contains_key(function) {
+            return ruling.of(function).settings.clone();
+        }
+        // Orchestrators may make up as many names as they like: these are not
+        // remembered.
+        Arc::new(ruling.rules.settings(function))
     }
 
     /// The names in the rules that match no function.
     pub fn unused_rules(&self) -> Vec<String> {
-        let table = self.0.registry.table();
+        let table = self.table();
         let names: Vec<&str> = table.functions.keys().map(String::as_str).collect();
         let ruling = self.ruling();
         let unused = ruling.rules.unused(&names);
         unused.into_iter().map(str::to_owned).collect()
     }
 
-    /// The options of a call with everything filled in: from the call, else
-    /// from the function's own description, else from the rules, else
-    /// [`CallPolicy::default`].
-    pub fn call_policy(&self, name: &str, options: CallOptions) -> CallPolicy {
-        let function = self.function(name);
-        let settings = self.settings(name);
-        let default = CallPolicy::default();
-        let described = function.as_ref();
-        CallPolicy {
-            retry: options
-                .retry
-                .or_else(|| described.and_then(|function| function.retry.clone()))
-                .or_else(|| settings.retry.clone())
-                .unwrap_or(default.retry),
-            timeout_ms: options
-                .timeout_ms
-                .or_else(|| described.and_then(|function| function.timeout_ms))
-                .or_else(|| {
-                    let timeout = settings.timeout?;
-                    u64::try_from(timeout.as_millis()).ok()
-                })
-                .unwrap_or(default.timeout_ms),
-        }
-    }
-
-    /// Runs one attempt of an activity, on what is deployed now: waits for a
-    /// slot, and reports what became of it. Dropping the future ends the
-    /// attempt.
+    /// Runs one attempt of an activity, on what is deployed now or on the
+    /// component the call names: waits for a slot, and reports what became of
+    /// it. Rules go by the function's name, whichever component it is in.
+    /// Dropping the future ends the attempt.
     pub async fn run_activity(&self, call: ActivityCall) -> ActivityReport {
-        let entry = {
-            let table = self.0.registry.table();
-            match table.functions.get(&call.function) {
-                Some(entry) if entry.function.kind == FunctionKind::Activity => entry.clone(),
-                Some(_) => {
-                    let message =
-                        format!("`{}` is an orchestrator, not an activity", call.function);
-                    return ActivityReport::not_started(message);
-                }
-                None => {
-                    let message = format!("no activity named `{}` is deployed", call.function);
-                    return ActivityReport::not_started(message);
-                }
-            }
+        let loaded = match &call.digest {
+            None => self.deployed_activity(&call.function),
+            Some(digest) => self.pinned_activity(&call.function, digest).await,
         };
-        let Some(prepared) = entry.loaded.activities.get() else {
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(failure) => return ActivityReport::without_attempt(failure),
+        };
+        let Some(prepared) = loaded.activities.get() else {
             // `check` does not let such a component through.
             let message = format!("`{}` was not loaded", call.function);
             return ActivityReport::not_started(message);
@@ -289,23 +268,75 @@ impl Runtime {
         activity::run(hosting, prepared, &governed.settings, call).await
     }
 
+    /// The component in which an activity is deployed.
+    fn deployed_activity(&self, name: &str) -> Result<Arc<Loaded>, Failure> {
+        let table = self.table();
+        let message = match table.functions.get(name) {
+            Some(entry) if entry.function.kind == FunctionKind::Activity => {
+                return Ok(entry.loaded.clone());
+            }
+            Some(_) => format!("`{name}` is an orchestrator, not an activity"),
+            None => format!("no activity named `{name}` is deployed"),
+        };
+        Err(Failure::host(FailureKind::NotStarted, message))
+    }
+
+    /// The component of this digest, for an activity of this name. Of one that
+    /// is deployed it is known whether it has the activity; another one says
+    /// it when it is called.
+    async fn pinned_activity(&self, name: &str, digest: &str) -> Result<Arc<Loaded>, Failure> {
+        let not_started = |reason: String, retryable: bool| Failure {
+            retryable,
+            ..Failure::host(FailureKind::NotStarted, format!("`{name}` cannot start: {reason}"))
+        };
+        let deployed = {
+            let table = self.table();
+            let mut components = table.components.values();
+            components.find(|it| it.deployment.digest == digest).cloned()
+        };
+        if let Some(Candidate { deployment, loaded }) = deployed {
+            let mut functions = deployment.functions.iter();
+            return match functions.any(|it| it.name == name && it.kind == FunctionKind::Activity) {
+                true => Ok(loaded),
+                false => {
+                    let reason = format!("component {digest} has no activity of this name");
+                    Err(not_started(reason, false))
+                }
+            };
+        }
+        let loaded = self.load(digest, Side::Activities).await;
+        let loaded = loaded.map_err(|error| not_started(error.to_string(), !error.is_lost()))?;
+        self.0.registry.used(&loaded);
+        Ok(loaded)
+    }
+
     /// Keeps the component of this digest in memory, as long as what is
     /// returned lives. Loads it from the store if need be.
     ///
     /// # Errors
     /// When it is not in the store, or cannot be loaded, or has no
-    /// orchestrators.
+    /// orchestrators. [`WasmError::is_lost`] tells what stays so from what may
+    /// pass.
     pub async fn pin(&self, digest: &str) -> Result<Pinned, WasmError> {
+        self.load(digest, Side::Orchestrators).await.map(Pinned)
+    }
+
+    /// The component of this digest, ready to run on this engine.
+    async fn load(&self, digest: &str, side: Side) -> Result<Arc<Loaded>, WasmError> {
         let loaded = self.0.registry.place(digest);
-        if loaded.orchestrators.get().is_none() {
+        if loaded.on(side).get().is_none() {
+            let _loading = loaded.loading.lock().await;
             let (inner, target) = (self.0.clone(), loaded.clone());
-            blocking(move || target.prepare(&inner.engines, &inner.cache, Side::Orchestrators))
-                .await?;
+            blocking(move || target.prepare(&inner.engines, &inner.cache, side)).await?;
         }
-        if loaded.orchestrators.get().is_none() {
-            return Err(WasmError::NoOrchestrators { digest: digest.to_owned() });
+        if loaded.on(side).get().is_none() {
+            let digest = digest.to_owned();
+            return Err(match side {
+                Side::Orchestrators => WasmError::NoOrchestrators { digest },
+                Side::Activities => WasmError::NoActivities { digest },
+            });
         }
-        Ok(Pinned(loaded))
+        Ok(loaded)
     }
 
     /// Starts an orchestrator; nothing of it runs before the first
@@ -321,11 +352,11 @@ impl Runtime {
         input: Json,
         host: Arc<Mutex<dyn OrchestrationHost>>,
     ) -> Result<Fiber, WasmError> {
+        // In memory for its activities alone is not loaded.
         let loaded = self.0.registry.in_memory(digest);
-        let loaded = loaded.ok_or_else(|| WasmError::NotLoaded { digest: digest.to_owned() })?;
-        if loaded.orchestrators.get().is_none() {
-            return Err(WasmError::NoOrchestrators { digest: digest.to_owned() });
-        }
+        let loaded = loaded
+            .filter(|loaded| loaded.orchestrators.get().is_some())
+            .ok_or_else(|| WasmError::NotLoaded { digest: digest.to_owned() })?;
         let slot = self.0.orchestrators.clone().try_acquire_owned();
         let permit =
             slot.map_err(|_| WasmError::TooManyOrchestrators { limit: self.max_orchestrators() })?;

@@ -7,6 +7,8 @@ use sagahost::{ActivityContext, Failure, OrchestratorContext};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::waste::{hoard, spin};
+
 /// Panics.
 #[sagahost::activity]
 async fn test_trap() {
@@ -130,21 +132,6 @@ async fn test_orch_flood(ctx: OrchestratorContext) {
 #[sagahost::orchestrator]
 async fn test_orch_stuck() {
     sagahost::future::pending::<()>().await;
-}
-
-fn spin() {
-    let mut n: u64 = 0;
-    while black_box(true) {
-        n = black_box(n.wrapping_add(1));
-    }
-}
-
-fn hoard() {
-    let mut hoard: Vec<Vec<u8>> = Vec::new();
-    while black_box(true) {
-        hoard.push(vec![1; 1 << 20]);
-        black_box(&hoard);
-    }
 }
 
 fn recurse(depth: u64) -> u64 {

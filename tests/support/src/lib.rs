@@ -25,6 +25,7 @@ pub fn root() -> PathBuf {
 pub fn guests() -> &'static Path {
     static GUESTS: OnceLock<PathBuf> = OnceLock::new();
     GUESTS.get_or_init(|| {
+        let _lock = lock();
         for package in PACKAGES {
             build_guest(&["--target-dir", "target/guests", "-p", package]);
         }
@@ -32,17 +33,37 @@ pub fn guests() -> &'static Path {
     })
 }
 
-/// Builds guests with cargo, with these arguments beside those that all
-/// guests are built with.
+/// The component of the tests' guests with a feature of theirs, which is built
+/// if it is not.
 ///
 /// # Panics
-/// When they cannot be built; the message says why.
-pub fn build_guest(arguments: &[&str]) {
+/// When it cannot be built; the message says why.
+#[must_use]
+pub fn guest_with(feature: &str) -> PathBuf {
+    // Not among the others, which would have to be built anew after it.
+    const DIR: &str = "target/guests-changed";
+    let _lock = lock();
+    build_guest(&["--target-dir", DIR, "-p", "test-guests", "--features", feature]);
+    let built = root().join(DIR).join(TARGET).join("guest/test_guests.wasm");
+    // One of another feature takes its place.
+    let kept = root().join(DIR).join(format!("{feature}.wasm"));
+    match std::fs::copy(&built, &kept) {
+        Ok(_) => kept,
+        Err(error) => panic!("{} cannot be copied: {error}", built.display()),
+    }
+}
+
+/// Several test programs may want the same at once. Without the lock they
+/// would still get it, only with more work.
+fn lock() -> Option<File> {
     let lock = root().join("target/guests.lock");
     let made = std::fs::create_dir_all(root().join("target")).and_then(|()| File::create(&lock));
-    // Several test programs may want the same at once. Without the lock they
-    // would still get it, only with more work.
-    let _lock = made.and_then(|lock| lock.lock().map(|()| lock));
+    made.and_then(|lock| lock.lock().map(|()| lock)).ok()
+}
+
+/// Builds guests with cargo, with these arguments beside those that all
+/// guests are built with.
+fn build_guest(arguments: &[&str]) {
     ensure_target();
     let built = run(Command::new("cargo")
         .args(["build", "--locked", "--target", TARGET, "--profile", "guest"])

@@ -26,8 +26,10 @@ Prints what happened so far, then what happens, until the instance ends. Goes
 on by itself where it was when the host is restarted meanwhile. With --json,
 each line is one event.
 
-Exit codes: 0 it completed, 1 it failed or was terminated, 3 no host, 4 there
-is no such instance.")]
+What is undone is marked with ↶.
+
+Exit codes: 0 it completed, 1 it failed, was cancelled or terminated, 3 no host,
+4 there is no such instance.")]
 pub(crate) struct EventsArgs {
     /// The instance's id
     id: String,

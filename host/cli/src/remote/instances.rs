@@ -9,6 +9,7 @@ use sagahost_core::{Failure, Logs};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::undo::stuck_line;
 use crate::client::{BASE, Remote, RemoteArgs, encode, with_query};
 use crate::exit::{Exit, silently};
 use crate::input;
@@ -25,8 +26,8 @@ Examples:
   sagahost status order-7 --history
   sagahost status order-7 --json | jq .output
 
-Exit codes: 0 it runs or completed, 1 it failed or was terminated, 3 no host,
-4 there is no such instance.")]
+Exit codes: 0 it runs or completed, 1 it failed, was cancelled or terminated, 3
+no host, 4 there is no such instance.")]
 pub(crate) struct StatusArgs {
     /// The instance's id
     id: String,
@@ -58,15 +59,20 @@ pub(crate) struct RaiseArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The instance ends at once, and what it did is not undone.
+The instance ends at once, and what it did is not undone; with --compensate it
+is undone first. `sagahost undo ID` shows what that would do.
 
-Exit codes: 0 taken, 3 no host, 4 there is no such instance, 6 it has ended.")]
+Exit codes: 0 taken, 3 no host, 4 there is no such instance, 6 it has ended, or
+is being undone; with --compensate: it is past its pivot.")]
 pub(crate) struct TerminateArgs {
     /// The instance's id
     id: String,
     /// Why, for those who look at it later
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Undo what it did, and then end it
+    #[arg(long)]
+    compensate: bool,
     #[command(flatten)]
     remote: RemoteArgs,
 }
@@ -116,6 +122,18 @@ pub(crate) fn show(status: &Value, paint: Paint) -> io::Result<()> {
         text("name"),
         paint.status(&text("runtimeStatus")),
     ))?;
+    // A host of an earlier version does not say it.
+    match text("sagaState").as_str() {
+        "" | "none" => {}
+        state => output::line(&format!("  saga     {}", paint.saga(state)))?,
+    }
+    for stuck in status["stuck"].as_array().into_iter().flatten() {
+        output::line(&format!(
+            "  {}    {}",
+            paint.red("stuck"),
+            shorten(&stuck_line(stuck), 2_000)
+        ))?;
+    }
     output::line(&format!(
         "  created  {}    last updated {}",
         text("createdTime"),
@@ -137,13 +155,27 @@ pub(crate) fn show(status: &Value, paint: Paint) -> io::Result<()> {
 /// An event, and below it the attempts that were made and what they wrote.
 fn history_lines(event: &Value, paint: Paint) -> Vec<String> {
     let text = |key: &str| event[key].as_str();
-    let mut line =
-        format!("{}  {}", paint.dim(clock(text("Timestamp"))), text("EventType").unwrap_or("?"));
+    let kind = text("EventType").unwrap_or("?");
+    // What is undone is told apart from what is done.
+    let undoes = ["Undo", "Compensation", "ExecutionUnwinding"];
+    let mark = if undoes.iter().any(|word| kind.starts_with(word)) { "↶ " } else { "" };
+    let mut line = format!("{}  {}{kind}", paint.dim(clock(text("Timestamp"))), paint.yellow(mark));
     if let Some(name) = text("FunctionName").or_else(|| text("Name")) {
         line.push_str(&format!("  {}", paint.bold(name)));
     }
     // `Details` has the whole failure in it; what it says is in `Reason`.
-    for key in ["Input", "Result", "Reason", "FireAt"] {
+    for key in [
+        "InstanceId",
+        "Step",
+        "Outcome",
+        "Input",
+        "Result",
+        "Cause",
+        "Repair",
+        "Reason",
+        "By",
+        "FireAt",
+    ] {
         let value = &event[key];
         if !value.is_null() {
             let shown = shorten(&value.to_string(), VALUE);
@@ -200,10 +232,14 @@ pub(crate) async fn raise(args: RaiseArgs) -> Result<()> {
 pub(crate) async fn terminate(args: TerminateArgs) -> Result<()> {
     let path = with_query(
         &format!("{}/terminate", instance_path(&args.id)),
-        &[("reason", args.reason.clone())],
+        &[
+            ("reason", args.reason.clone()),
+            ("compensate", args.compensate.then(|| "true".to_owned())),
+        ],
     );
     args.remote.remote()?.post(&path, Bytes::new()).await?.ok()?;
-    said(&args.remote, &args.id, "terminated")
+    let done = if args.compensate { "undoing and terminating" } else { "terminated" };
+    said(&args.remote, &args.id, done)
 }
 
 pub(crate) async fn purge(args: PurgeArgs) -> Result<()> {
@@ -213,7 +249,7 @@ pub(crate) async fn purge(args: PurgeArgs) -> Result<()> {
     said(&args.remote, &args.id, "purged")
 }
 
-fn said(args: &RemoteArgs, id: &str, done: &str) -> Result<()> {
+pub(crate) fn said(args: &RemoteArgs, id: &str, done: &str) -> Result<()> {
     match args.json {
         true => output::json(&json!({ "id": id }))?,
         false => output::line(&format!("{done} {id}"))?,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use sagahost_wasm::HumanDuration;
 use serde_json::Value;
 
+use super::undo::stuck_line;
 use crate::client::{BASE, Remote, RemoteArgs, with_query};
 use crate::exit::{Exit, fail};
 use crate::output::{self, Paint, Table, shorten};
@@ -20,6 +21,7 @@ const TOKEN: &str = "x-ms-continuation-token";
 Examples:
   sagahost list
   sagahost list --status Failed,Running --name OrderSaga
+  sagahost list --saga stuck
   sagahost list --from 2h --all --json | jq -r '.[].instanceId'")]
 pub(crate) struct ListArgs {
     /// Only instances of this orchestrator
@@ -32,6 +34,10 @@ pub(crate) struct ListArgs {
     /// Terminated, Canceled, Suspended (several with commas)
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
+    /// Only instances whose sagas stand so: none, armed, past-pivot,
+    /// compensating, compensated, stuck, committed (several with commas)
+    #[arg(long, value_name = "STATE")]
+    saga: Option<String>,
     /// Only instances created since: a time (2026-01-31T12:00:00Z) or how
     /// long ago (2h)
     #[arg(long, value_name = "WHEN")]
@@ -97,6 +103,7 @@ pub(crate) async fn run(args: ListArgs) -> Result<()> {
         ("name", args.name.clone()),
         ("instanceIdPrefix", args.prefix.clone()),
         ("runtimeStatus", args.status.clone()),
+        ("sagaState", args.saga.clone()),
         ("createdTimeFrom", args.from.as_deref().map(|when| time(when, now)).transpose()?),
         ("createdTimeTo", args.to.as_deref().map(|when| time(when, now)).transpose()?),
         ("top", Some(top.to_string())),
@@ -121,7 +128,7 @@ pub(crate) async fn run(args: ListArgs) -> Result<()> {
     show(&rows)?;
     if rows.len() == most && (pages.token.is_some() || !pages.page.is_empty()) {
         eprintln!(
-            "there are more: --all lists all, --top N the first N; --name, --status, --prefix, --from and --to choose some"
+            "there are more: --all lists all, --top N the first N; --name, --status, --saga, --prefix, --from and --to choose some"
         );
     }
     Ok(())
@@ -133,7 +140,7 @@ fn show(rows: &[Value]) -> Result<()> {
         return Ok(());
     }
     let paint = Paint::stdout();
-    let mut table = Table::new(&["ID", "NAME", "STATUS", "CREATED", "UPDATED", "OUTPUT"]);
+    let mut table = Table::new(&["ID", "NAME", "STATUS", "SAGA", "CREATED", "UPDATED", "OUTPUT"]);
     for row in rows {
         let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
         let result = if row["output"].is_null() { &row["customStatus"] } else { &row["output"] };
@@ -141,15 +148,21 @@ fn show(rows: &[Value]) -> Result<()> {
             text("instanceId"),
             text("name"),
             text("runtimeStatus"),
+            text("sagaState"),
             text("createdTime"),
             text("lastUpdatedTime"),
-            if result.is_null() { String::new() } else { shorten(&result.to_string(), 60) },
+            match row["stuck"].as_array().and_then(|stuck| stuck.first()) {
+                Some(stuck) => shorten(&stuck_line(stuck), 100),
+                None if result.is_null() => String::new(),
+                None => shorten(&result.to_string(), 60),
+            },
         ]);
     }
     Ok(table.print(paint, |_, column, cell| match column {
         0 => paint.bold(cell),
         2 => paint.status(cell),
-        3 | 4 => paint.dim(cell),
+        3 => paint.saga(cell),
+        4 | 5 => paint.dim(cell),
         _ => cell.to_owned(),
     })?)
 }

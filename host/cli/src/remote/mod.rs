@@ -5,3 +5,4 @@ pub(crate) mod events;
 pub(crate) mod instances;
 pub(crate) mod list;
 pub(crate) mod start;
+pub(crate) mod undo;

@@ -20,11 +20,11 @@ const LONG_POLL: Duration = Duration::from_secs(20);
 #[command(after_help = "\
 Examples:
   sagahost start GreetingChain --input '[\"Berlin\",\"Lima\"]' --wait
-  sagahost start OrderSaga --id order-7 --input @order.json
+  sagahost start OrderSaga --id order-7 --input @order.json --deadline 1h
   echo 3 | sagahost start FanOut --input - --json
 
-Exit codes: 0 started (with --wait: completed), 1 with --wait: it failed or was
-terminated, 2 the name or the input is wrong, 3 no host, 6 an instance of this
+Exit codes: 0 started (with --wait: completed), 1 with --wait: it failed, was
+cancelled or terminated, 2 the name or the input is wrong, 3 no host, 6 an instance of this
 id has not ended, 7 with --wait: the time is up (the instance goes on).")]
 pub(crate) struct StartArgs {
     /// The orchestrator
@@ -35,6 +35,10 @@ pub(crate) struct StartArgs {
     /// The input: JSON, @FILE, or - for standard input
     #[arg(long, short, value_name = "JSON")]
     input: Option<String>,
+    /// When it is undone if it has not ended by then, and can still be undone
+    /// [default: as the orchestrator says]
+    #[arg(long, value_name = "TIME")]
+    deadline: Option<HumanDuration>,
     /// Wait until it ends, and print the output
     #[arg(long, short)]
     wait: bool,
@@ -58,6 +62,8 @@ pub(crate) async fn run(args: StartArgs) -> Result<()> {
         path.push('/');
         path.push_str(&encode(id));
     }
+    let deadline = args.deadline.map(|time| time.get().as_secs_f64().to_string());
+    let path = with_query(&path, &[("deadline", deadline)]);
     let begun = Instant::now();
     let started = remote.post(&path, body).await?.ok()?.value()?;
     let id = started["id"].as_str().unwrap_or_default().to_owned();

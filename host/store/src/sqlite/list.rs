@@ -5,15 +5,17 @@
 //! after it. What differs is how much can be skipped:
 //!
 //! - a prefix that few instances have: only those are looked at;
+//! - only sagas that are compensating, compensated or stuck, or some of these:
+//!   they have an index, in which those of one state are in key order;
 //! - only open or only unsuccessful ones: those have indexes in key order;
 //! - a range of times: zones that cannot have any are skipped;
 //! - else every row is looked at until the page is full.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
-use sagahost_core::RuntimeStatus;
+use sagahost_core::{RuntimeStatus, SagaState};
 
 use super::read::{COLUMNS, instance};
-use super::schema::{OPEN, UNSUCCESSFUL, ZONE_BITS};
+use super::schema::{OFF_COURSE, OPEN, UNSUCCESSFUL, ZONE_BITS};
 use crate::store::saturate;
 use crate::types::{fill_page, page_size, prefix_end};
 use crate::{ListQuery, Page};
@@ -22,11 +24,15 @@ use crate::{ListQuery, Page};
 /// used: they have to be sorted for every page.
 const FEW: usize = 2_000;
 
-/// What all listings filter by; each says besides where to look. `?2` to `?7`:
-/// created from and to, a bit for each status, the orchestrator, the id prefix
-/// and its end.
-const FILTER: &str = "i.created >= ?2 AND i.created <= ?3 AND ((?4 >> i.status) & 1)
-    AND (?5 IS NULL OR i.name = ?5) AND i.id >= ?6 AND (?7 IS NULL OR i.id < ?7)";
+/// What all listings filter by; each says besides where to look. `?2` to `?8`:
+/// created from and to, a bit for each status and one for each saga state, the
+/// orchestrator, the id prefix and its end.
+const FILTER: &str = "i.created >= ?2 AND i.created <= ?3
+    AND ((?4 >> i.status) & 1) AND ((?5 >> i.saga) & 1)
+    AND (?6 IS NULL OR i.name = ?6) AND i.id >= ?7 AND (?8 IS NULL OR i.id < ?8)";
+
+/// The saga states of [`OFF_COURSE`].
+const STRAYED: [SagaState; 3] = [SagaState::Compensating, SagaState::Compensated, SagaState::Stuck];
 
 /// A page of a listing.
 pub(super) fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Page> {
@@ -36,16 +42,16 @@ pub(super) fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Resu
     let end = prefix_end(prefix);
     let from = query.created_from.map_or(0, saturate);
     let to = query.created_to.map_or(i64::MAX, saturate);
-    let statuses = mask(&query.statuses);
+    let (statuses, sagas) = masks(query);
 
     if let Some(end) = &end
         && let Some(keys) = few(connection, prefix, end, after)?
     {
-        let sql = format!("SELECT {COLUMNS} FROM instances i WHERE i.key = ?8 AND {FILTER}");
+        let sql = format!("SELECT {COLUMNS} FROM instances i WHERE i.key = ?9 AND {FILTER}");
         let mut statement = connection.prepare_cached(&sql)?;
         let rows = keys.into_iter().filter_map(|key| {
             let values =
-                params![query.with_input, from, to, statuses, query.name, prefix, end, key];
+                params![query.with_input, from, to, statuses, sagas, query.name, prefix, end, key];
             statement.query_row(values, instance).optional().transpose()
         });
         return fill_page(rows, limit);
@@ -56,6 +62,7 @@ pub(super) fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Resu
         from,
         to,
         statuses,
+        sagas,
         query.name,
         prefix,
         end,
@@ -68,31 +75,48 @@ pub(super) fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Resu
 
 /// The statement for a query: where it looks.
 fn select(query: &ListQuery) -> String {
-    let statuses = mask(&query.statuses);
+    let (statuses, sagas) = masks(query);
+    if sagas & !mask(STRAYED.map(SagaState::code)) == 0 {
+        // In the index the states come one after another: of several, SQLite
+        // merges what each has in the order of the keys.
+        let of_each =
+            STRAYED.into_iter().map(SagaState::code).filter(|code| sagas & bit(*code) != 0);
+        let selects: Vec<String> = of_each
+            .map(|code| {
+                format!(
+                    "SELECT {COLUMNS} FROM instances i INDEXED BY instances_off_course
+                     WHERE {OFF_COURSE} AND i.saga = {code} AND i.key > ?9 AND {FILTER}"
+                )
+            })
+            .collect();
+        return format!("{} ORDER BY 1 LIMIT ?10", selects.join(" UNION ALL "));
+    }
     let within = |allowed: &dyn Fn(RuntimeStatus) -> bool| {
-        RuntimeStatus::ALL.into_iter().all(|status| allowed(status) || statuses & bit(status) == 0)
+        RuntimeStatus::ALL
+            .into_iter()
+            .all(|status| allowed(status) || statuses & bit(status.code()) == 0)
     };
     let (place, order) = if within(&|status| !status.is_terminal()) {
-        let place = format!("instances i INDEXED BY instances_open WHERE {OPEN} AND i.key > ?8");
+        let place = format!("instances i INDEXED BY instances_open WHERE {OPEN} AND i.key > ?9");
         (place, "i.key")
     } else if within(&|status| status.is_terminal() && status != RuntimeStatus::Completed) {
         let index = "instances_unsuccessful";
-        let place = format!("instances i INDEXED BY {index} WHERE {UNSUCCESSFUL} AND i.key > ?8");
+        let place = format!("instances i INDEXED BY {index} WHERE {UNSUCCESSFUL} AND i.key > ?9");
         (place, "i.key")
     } else if query.created_from.is_some() || query.created_to.is_some() {
         // The lower bound of the key is one expression: of two, SQLite might
         // take the one that begins each zone after the last page.
         let place = format!(
             "zones z CROSS JOIN instances i NOT INDEXED
-             WHERE z.zone >= (?8 >> {ZONE_BITS}) AND z.latest >= ?2 AND z.earliest <= ?3
-             AND i.key >= max(z.zone << {ZONE_BITS}, ?8 + 1)
+             WHERE z.zone >= (?9 >> {ZONE_BITS}) AND z.latest >= ?2 AND z.earliest <= ?3
+             AND i.key >= max(z.zone << {ZONE_BITS}, ?9 + 1)
              AND i.key < (z.zone + 1) << {ZONE_BITS}"
         );
         (place, "z.zone, i.key")
     } else {
-        ("instances i NOT INDEXED WHERE i.key > ?8".to_owned(), "i.key")
+        ("instances i NOT INDEXED WHERE i.key > ?9".to_owned(), "i.key")
     };
-    format!("SELECT {COLUMNS} FROM {place} AND {FILTER} ORDER BY {order} LIMIT ?9")
+    format!("SELECT {COLUMNS} FROM {place} AND {FILTER} ORDER BY {order} LIMIT ?10")
 }
 
 /// The keys of the instances with this prefix, sorted, if they are few.
@@ -117,16 +141,26 @@ fn few(
     Ok(Some(keys))
 }
 
-fn bit(status: RuntimeStatus) -> i64 {
-    1 << status.code()
+/// A bit for each status and one for each saga state that is asked for. Where
+/// none is named, all are.
+fn masks(query: &ListQuery) -> (i64, i64) {
+    let statuses = match query.statuses.as_slice() {
+        [] => &RuntimeStatus::ALL,
+        named => named,
+    };
+    let sagas = match query.saga.as_slice() {
+        [] => &SagaState::ALL,
+        named => named,
+    };
+    (mask(statuses.iter().map(|s| s.code())), mask(sagas.iter().map(|s| s.code())))
 }
 
-/// A bit for each status; all of them where none is named.
-fn mask(statuses: &[RuntimeStatus]) -> i64 {
-    match statuses {
-        [] => mask(&RuntimeStatus::ALL),
-        statuses => statuses.iter().fold(0, |mask, status| mask | bit(*status)),
-    }
+fn mask(codes: impl IntoIterator<Item = u8>) -> i64 {
+    codes.into_iter().fold(0, |mask, code| mask | bit(code))
+}
+
+fn bit(code: u8) -> i64 {
+    1 << code
 }
 
 #[cfg(test)]
@@ -139,7 +173,8 @@ mod tests {
     const ROWS: i64 = 40 << ZONE_BITS;
 
     /// Forty zones of instances, created a second apart; one in a thousand is
-    /// open, one in a thousand failed, and the rest completed.
+    /// open, one in a thousand failed, and the rest completed. One in a thousand
+    /// is compensating, one compensated and one stuck, and the rest committed.
     fn store() -> Connection {
         let mut connection = Connection::open_in_memory().expect("SQLite opens");
         schema::migrate(&mut connection).expect("the schema is SQL");
@@ -148,7 +183,9 @@ mod tests {
                 "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
                  INSERT INTO instances SELECT n, 0,
                     CASE n % 1000 WHEN 0 THEN 1 WHEN 1 THEN 4 ELSE 2 END,
-                    n * 1000, 0, NULL, 0, 0, 3, 1, 'id' || n, 'f', NULL, NULL, '{}' FROM n",
+                    n * 1000, 0, NULL, 0, 0,
+                    CASE n % 1000 WHEN 2 THEN 3 WHEN 3 THEN 4 WHEN 4 THEN 5 ELSE 6 END,
+                    3, 1, 'id' || n, 'f', NULL, NULL, NULL, '{}' FROM n",
                 [ROWS],
             )
             .expect("rows are inserted");
@@ -184,6 +221,10 @@ mod tests {
         ListQuery { statuses: statuses.to_vec(), limit: 20, ..ListQuery::default() }
     }
 
+    fn in_state(saga: &[SagaState]) -> ListQuery {
+        ListQuery { saga: saga.to_vec(), ..query(&[]) }
+    }
+
     #[test]
     fn a_listing_looks_at_no_more_than_it_must() {
         let connection = store();
@@ -195,6 +236,14 @@ mod tests {
         for status in [RuntimeStatus::Running, RuntimeStatus::Failed] {
             let some = steps(&connection, query(&[status]));
             assert!(some < 60 * ROWS / 1000 + 1_000, "{status}: {some}");
+        }
+        // The same for those off course, of one state or of several.
+        for saga in [&STRAYED[..1], &STRAYED[1..2], &STRAYED[2..], &STRAYED[..]] {
+            let share = saga.len() as i64;
+            let some = steps(&connection, in_state(saga));
+            assert!(some < share * (60 * ROWS / 1000 + 1_000), "{saga:?}: {some}");
+            let some = steps(&connection, ListQuery { created_to: Some(0), ..in_state(saga) });
+            assert!(some < share * (60 * ROWS / 1000), "{saga:?}: {some}");
         }
         // Ten rows in the last zone, in the first, or across two.
         for first in [ROWS - 100, 100, (20 << ZONE_BITS) - 5] {
@@ -221,12 +270,16 @@ mod tests {
             query(&[]),
             query(&[RuntimeStatus::Running]),
             query(&[RuntimeStatus::Failed, RuntimeStatus::Canceled]),
+            in_state(&STRAYED[2..]),
+            in_state(&STRAYED[..2]),
+            in_state(&STRAYED),
+            in_state(&[SagaState::Stuck, SagaState::Armed]),
             ListQuery { created_to: Some(7), after: Some(InstanceKey(3)), ..query(&[]) },
         ] {
             let sql = format!("EXPLAIN QUERY PLAN {}", select(&query));
             let mut statement = connection.prepare(&sql).expect("it is SQL");
             let mut rows = statement
-                .query(params![1, 0, 0, 0, "", "", "", 0, 0])
+                .query(params![1, 0, 0, 0, 0, "", "", "", 0, 0])
                 .expect("it can be explained");
             while let Some(row) = rows.next().expect("it can be read") {
                 let step: String = row.get(3).expect("it is text");

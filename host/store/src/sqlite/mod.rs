@@ -6,7 +6,6 @@ mod read;
 mod schema;
 mod write;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -31,7 +30,7 @@ pub struct SqliteStore {
     readers: Readers,
     writer: Mutex<Writer>,
     path: PathBuf,
-    _lock: File,
+    _lock: open::Lock,
 }
 
 impl SqliteStore {
@@ -118,14 +117,12 @@ impl Store for SqliteStore {
 
     fn stats(&self) -> Result<Stats, StoreError> {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-        let (open, unsuccessful) = self.readers.with(read::counts)?;
         let mut wal = self.path.clone().into_os_string();
         wal.push("-wal");
         Ok(Stats {
-            open,
-            unsuccessful,
             database_bytes: size(&self.path),
             wal_bytes: size(Path::new(&wal)),
+            ..self.readers.with(read::counts)?
         })
     }
 

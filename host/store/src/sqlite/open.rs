@@ -14,9 +14,21 @@ use crate::{CHUNK_BITS, StoreError};
 /// somebody who looks into it with a tool of their own.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The lock on a directory, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // To close the file is not enough: a process that another thread is
+        // about to start has a copy of it for a moment, and so has the lock.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Makes the directory, if need be, and locks it against other hosts. The lock
 /// is the operating system's and goes away with the process, however it ends.
-pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
+pub(super) fn lock(dir: &Path) -> Result<Lock, StoreError> {
     let unavailable = |doing| {
         move |error: std::io::Error| StoreError::Unavailable {
             doing,
@@ -37,7 +49,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
             // Only for the message of the next one, so it may fail.
             let _ = file.set_len(0);
             let _ = write!(file, "{}", std::process::id());
-            Ok(file)
+            Ok(Lock(file))
         }
         Err(std::fs::TryLockError::WouldBlock) => {
             let mut holder = String::new();

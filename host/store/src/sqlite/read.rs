@@ -5,13 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use sagahost_core::{Json, RuntimeStatus};
+use sagahost_core::{Json, RuntimeStatus, SagaState};
 
-use super::schema::{OPEN, UNSUCCESSFUL};
+use super::schema::{OFF_COURSE, OPEN, UNSUCCESSFUL};
 use super::write::journal_key;
 use super::{failed, open};
 use crate::{
-    InstanceKey, InstanceRef, InstanceRow, MAX_CHUNKS, MAX_KEY, StoreError, Summary, Wakeup,
+    InstanceKey, InstanceRef, InstanceRow, MAX_CHUNKS, MAX_KEY, Stats, StoreError, Summary, Wakeup,
 };
 
 /// How many connections are kept for the next read. More are opened when more
@@ -55,7 +55,8 @@ impl Readers {
 /// The columns of [`instance`]. `?1` says whether the input is asked for.
 pub(super) const COLUMNS: &str =
     "i.key, i.id, i.name, i.created, i.status, i.updated, i.wake_at, i.busy,
-    i.blocked, i.events, i.chunks, i.custom_status, i.output, CASE WHEN ?1 THEN i.input END";
+    i.blocked, i.events, i.chunks, i.saga, i.stuck, i.custom_status, i.output,
+    CASE WHEN ?1 THEN i.input END";
 
 pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<InstanceRow>> {
     connection
@@ -148,14 +149,24 @@ pub(super) fn wakeups(connection: &Connection) -> rusqlite::Result<Vec<Wakeup>> 
         .collect()
 }
 
-/// How many are open, and how many unsuccessful.
-pub(super) fn counts(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
+/// How many instances there are of those that are counted.
+pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Stats> {
+    let stuck = SagaState::Stuck.code();
     connection
         .prepare_cached(&format!(
             "SELECT (SELECT count(*) FROM instances WHERE {OPEN}),
-                    (SELECT count(*) FROM instances WHERE {UNSUCCESSFUL})"
+                    (SELECT count(*) FROM instances WHERE {UNSUCCESSFUL}),
+                    (SELECT count(*) FROM instances INDEXED BY instances_off_course
+                     WHERE {OFF_COURSE} AND saga = {stuck})"
         ))?
-        .query_row([], |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)))
+        .query_row([], |row| {
+            Ok(Stats {
+                open: unsigned(row, 0)?,
+                unsuccessful: unsigned(row, 1)?,
+                stuck: unsigned(row, 2)?,
+                ..Stats::default()
+            })
+        })
 }
 
 pub(super) fn instance(row: &Row<'_>) -> rusqlite::Result<InstanceRow> {
@@ -171,11 +182,13 @@ pub(super) fn instance(row: &Row<'_>) -> rusqlite::Result<InstanceRow> {
             busy: row.get(7)?,
             blocked: row.get(8)?,
             events: unsigned(row, 9)?,
-            custom_status: json(row, 11)?,
-            output: json(row, 12)?,
+            saga: saga(row, 11)?,
+            stuck: json(row, 12)?,
+            custom_status: json(row, 13)?,
+            output: json(row, 14)?,
         },
         chunks: row.get(10)?,
-        input: json(row, 13)?,
+        input: json(row, 15)?,
     })
 }
 
@@ -183,6 +196,12 @@ pub(super) fn status(row: &Row<'_>, column: usize) -> rusqlite::Result<RuntimeSt
     let code: u8 = row.get(column)?;
     RuntimeStatus::from_code(code)
         .ok_or_else(|| wrong(column, Type::Integer, format!("there is no status {code}")))
+}
+
+fn saga(row: &Row<'_>, column: usize) -> rusqlite::Result<SagaState> {
+    let code: u8 = row.get(column)?;
+    SagaState::from_code(code)
+        .ok_or_else(|| wrong(column, Type::Integer, format!("there is no saga state {code}")))
 }
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

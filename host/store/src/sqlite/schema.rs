@@ -7,7 +7,7 @@ pub(super) const APPLICATION_ID: i64 = 0x5341_4741;
 
 /// Each brings a database from the schema version that is its place here to
 /// the next. Never change one that was released: add one.
-pub(super) const MIGRATIONS: [&str; 1] = [V1];
+pub(super) const MIGRATIONS: [&str; 2] = [V1, V2];
 
 /// The schema version of this host.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -23,6 +23,10 @@ pub(super) const OPEN: &str = "(status < 2 OR status = 3 OR status = 7)";
 /// The terminal ones that did not complete, as SQL.
 pub(super) const UNSUCCESSFUL: &str = "(status BETWEEN 4 AND 6)";
 
+/// Those whose saga did not simply go forward (compensating, compensated and
+/// stuck), as SQL.
+pub(super) const OFF_COURSE: &str = "(saga BETWEEN 3 AND 5)";
+
 // Every saga writes one row of `instances`, updates it for each turn, and
 // writes one row of `journal` for each turn. Nothing else is on its way, and
 // that is what decides the speed:
@@ -34,8 +38,9 @@ pub(super) const UNSUCCESSFUL: &str = "(status BETWEEN 4 AND 6)";
 // - Small columns come first and large ones last: reading a status or a time
 //   does not follow the overflow pages of a large input.
 // - The other indexes are partial. `instances_open` holds only what runs now,
-//   so it is small and its pages are in the cache. `instances_unsuccessful` and
-//   `instances_wake` cost a saga that completes and has no timer nothing.
+//   so it is small and its pages are in the cache. `instances_unsuccessful`,
+//   `instances_off_course` and `instances_wake` cost a saga that goes forward,
+//   completes and has no timer nothing.
 // - There is no index on `created`. `zones` takes its place, at the cost of one
 //   row for every 4,096 instances: the earliest and latest creation among them
 //   (as PostgreSQL's BRIN indexes do). A query for a range of times skips the
@@ -84,6 +89,47 @@ CREATE TABLE zones (
 ) STRICT;
 ";
 
+// The two columns stand where they belong in the order of the sizes, and for
+// that the table is made anew: behind `input`, each row that is listed would
+// cost the reading of its whole input. The journal, which is most of a
+// database, stays where it is. A million instances take about 4 seconds, once,
+// and 70 MiB of memory for the sorting of their ids.
+const V2: &str = "
+ALTER TABLE instances RENAME TO instances_v1;
+CREATE TABLE instances (
+    key INTEGER PRIMARY KEY,
+    partition INTEGER NOT NULL,
+    status INTEGER NOT NULL,     -- 0 Pending, 1 Running, 2 Completed, 3 ContinuedAsNew,
+                                 -- 4 Failed, 5 Canceled, 6 Terminated, 7 Suspended
+    created INTEGER NOT NULL,    -- times are milliseconds since 1970, UTC
+    updated INTEGER NOT NULL,
+    wake_at INTEGER,
+    busy INTEGER NOT NULL,
+    blocked INTEGER NOT NULL,
+    saga INTEGER NOT NULL,       -- 0 none, 1 armed, 2 past-pivot, 3 compensating,
+                                 -- 4 compensated, 5 stuck, 6 committed
+    events INTEGER NOT NULL,
+    chunks INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    stuck TEXT,                  -- JSON, as are the next three
+    custom_status TEXT,
+    output TEXT,
+    input TEXT NOT NULL
+) STRICT;
+INSERT INTO instances (key, partition, status, created, updated, wake_at, busy, blocked,
+    saga, events, chunks, id, name, stuck, custom_status, output, input)
+SELECT key, partition, status, created, updated, wake_at, busy, blocked,
+    0, events, chunks, id, name, NULL, custom_status, output, input
+FROM instances_v1 NOT INDEXED ORDER BY key;
+DROP TABLE instances_v1;
+CREATE UNIQUE INDEX instances_id ON instances (id);
+CREATE INDEX instances_open ON instances (key) WHERE (status < 2 OR status = 3 OR status = 7);
+CREATE INDEX instances_unsuccessful ON instances (key) WHERE (status BETWEEN 4 AND 6);
+CREATE INDEX instances_off_course ON instances (saga) WHERE (saga BETWEEN 3 AND 5);
+CREATE INDEX instances_wake ON instances (wake_at) WHERE wake_at IS NOT NULL;
+";
+
 /// Brings the database to [`VERSION`], in one transaction for each step.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     loop {
@@ -102,22 +148,34 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sagahost_core::RuntimeStatus;
+    use sagahost_core::{RuntimeStatus, SagaState};
 
     #[test]
-    fn the_conditions_on_statuses_say_what_core_says() {
+    fn the_conditions_say_what_core_says() {
         let connection = Connection::open_in_memory().expect("SQLite opens");
+        let holds = |condition: &str, code: u8| -> bool {
+            let sql = format!("SELECT {condition} FROM (SELECT ?1 AS status, ?1 AS saga)");
+            connection.query_row(&sql, [code], |row| row.get(0)).expect("the condition is SQL")
+        };
         for status in RuntimeStatus::ALL {
-            let holds = |condition: &str| -> bool {
-                let sql = format!("SELECT {condition} FROM (SELECT ?1 AS status)");
-                connection
-                    .query_row(&sql, [status.code()], |row| row.get(0))
-                    .expect("the condition is SQL")
-            };
-            assert_eq!(holds(OPEN), !status.is_terminal(), "{status}");
+            assert_eq!(holds(OPEN, status.code()), !status.is_terminal(), "{status}");
             let unsuccessful = status.is_terminal() && status != RuntimeStatus::Completed;
-            assert_eq!(holds(UNSUCCESSFUL), unsuccessful, "{status}");
+            assert_eq!(holds(UNSUCCESSFUL, status.code()), unsuccessful, "{status}");
         }
-        assert!(V1.contains(OPEN) && V1.contains(UNSUCCESSFUL));
+        for saga in SagaState::ALL {
+            use SagaState::{Compensated, Compensating, Stuck};
+            let off_course = matches!(saga, Compensating | Compensated | Stuck);
+            assert_eq!(holds(OFF_COURSE, saga.code()), off_course, "{saga}");
+        }
+        assert!([OPEN, UNSUCCESSFUL, OFF_COURSE].into_iter().all(|words| V2.contains(words)));
+    }
+
+    #[test]
+    fn the_codes_are_those_that_the_schema_explains() {
+        let explained = |code: u8, name: &str| {
+            assert!(V2.contains(&format!(" {code} {name}")), "{code} {name}");
+        };
+        RuntimeStatus::ALL.into_iter().for_each(|s| explained(s.code(), s.as_str()));
+        SagaState::ALL.into_iter().for_each(|s| explained(s.code(), s.as_str()));
     }
 }

@@ -119,13 +119,13 @@ impl Writer {
 
 const CREATE: &str = "
     INSERT INTO instances (key, partition, status, created, updated, wake_at, busy, blocked,
-        events, chunks, id, name, custom_status, output, input)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14)
+        saga, events, chunks, id, name, stuck, custom_status, output, input)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?14, ?15, ?16)
     ON CONFLICT (id) DO NOTHING";
 
 const UPDATE: &str = "
     UPDATE instances SET status = ?3, updated = ?4, wake_at = ?5, busy = ?6, blocked = ?7,
-        events = ?8, chunks = chunks + 1, custom_status = ?9, output = ?10
+        saga = ?8, events = ?9, chunks = chunks + 1, stuck = ?10, custom_status = ?11, output = ?12
     WHERE key = ?1 AND chunks = ?2";
 
 const JOURNAL: &str = "INSERT INTO journal (key, chunk) VALUES (?1, ?2)";
@@ -229,9 +229,11 @@ impl<'a> Batch<'a> {
             summary.wake_at.map(saturate),
             summary.busy,
             summary.blocked,
+            summary.saga.code(),
             saturate(summary.events),
             new.id,
             new.name,
+            summary.stuck.as_ref().map(Json::as_str),
             summary.custom_status.as_ref().map(Json::as_str),
             summary.output.as_ref().map(Json::as_str),
             new.input.as_str(),
@@ -278,7 +280,9 @@ impl<'a> Batch<'a> {
                 summary.wake_at.map(saturate),
                 summary.busy,
                 summary.blocked,
+                summary.saga.code(),
                 saturate(summary.events),
+                summary.stuck.as_ref().map(Json::as_str),
                 summary.custom_status.as_ref().map(Json::as_str),
                 summary.output.as_ref().map(Json::as_str),
             ])?

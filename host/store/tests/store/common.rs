@@ -1,7 +1,25 @@
 //! Building blocks: writes, everything a store shows, and random numbers.
 
-use sagahost_core::{Json, Millis, RuntimeStatus};
+use sagahost_core::{Json, Millis, RuntimeStatus, SagaState};
 use sagahost_store::*;
+
+/// Makes a test of each function for each store.
+macro_rules! on_every_store {
+    ($($test:ident)*) => {
+        mod memory {
+            $(#[test] fn $test() {
+                super::$test(&sagahost_store::memory::MemoryStore::new());
+            })*
+        }
+        mod sqlite {
+            $(#[test] fn $test() {
+                let dir = tempfile::tempdir().unwrap();
+                super::$test(&sagahost_store::SqliteStore::open(dir.path()).unwrap());
+            })*
+        }
+    };
+}
+pub(crate) use on_every_store;
 
 pub(crate) fn json(text: impl Into<String>) -> Json {
     Json::parse(text).unwrap()
@@ -18,7 +36,16 @@ pub(crate) fn summary(status: RuntimeStatus) -> Summary {
         busy: false,
         blocked: false,
         events: 1,
+        saga: SagaState::None,
+        stuck: None,
     }
+}
+
+/// A summary with this saga state, and something stuck where it is.
+pub(crate) fn summary_in(status: RuntimeStatus, saga: SagaState) -> Summary {
+    let stuck = (saga == SagaState::Stuck)
+        .then(|| json(r#"{"undo":"3","function":"refund","error":{"code":"declined"}}"#));
+    Summary { saga, stuck, ..summary(status) }
 }
 
 pub(crate) fn new(id: &str, created: Millis) -> NewInstance {
@@ -105,7 +132,8 @@ pub(crate) struct Contents {
     pub(crate) journals: Vec<Vec<Vec<u8>>>,
     pub(crate) busy: Vec<InstanceRef>,
     pub(crate) wakeups: Vec<Wakeup>,
-    pub(crate) counts: (u64, u64),
+    /// The open, the unsuccessful, the stuck.
+    pub(crate) counts: (u64, u64, u64),
 }
 
 /// Reads all of it, by all ways that lead to it, which must agree.
@@ -135,7 +163,7 @@ pub(crate) fn contents(store: &dyn Store) -> Contents {
         journals,
         busy,
         wakeups: store.wakeups().unwrap(),
-        counts: (stats.open, stats.unsuccessful),
+        counts: (stats.open, stats.unsuccessful, stats.stuck),
     }
 }
 

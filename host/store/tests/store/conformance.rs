@@ -1,26 +1,10 @@
 //! What every store must do. Each test runs on each store.
 
 use sagahost_core::RuntimeStatus::{self, *};
-use sagahost_store::memory::MemoryStore;
+use sagahost_core::SagaState;
 use sagahost_store::*;
 
 use crate::common::*;
-
-macro_rules! on_every_store {
-    ($($test:ident)*) => {
-        mod memory {
-            use super::*;
-            $(#[test] fn $test() { super::$test(&MemoryStore::new()); })*
-        }
-        mod sqlite {
-            use super::*;
-            $(#[test] fn $test() {
-                let dir = tempfile::tempdir().unwrap();
-                super::$test(&SqliteStore::open(dir.path()).unwrap());
-            })*
-        }
-    };
-}
 
 on_every_store! {
     what_is_created_and_appended_is_read_back
@@ -69,6 +53,8 @@ fn what_is_created_and_appended_is_read_back(store: &dyn Store) {
         busy: false,
         blocked: true,
         events: 4,
+        saga: SagaState::Stuck,
+        stuck: Some(json(r#"{"step":2}"#)),
     };
     let write = Write::Append { key, expect_chunks: 1, chunk: Vec::new(), summary: second.clone() };
     assert_eq!(commit(store, owner, write), Ok(Written::Appended));
@@ -389,7 +375,7 @@ fn the_busy_and_the_sleeping_are_found(store: &dyn Store) {
     expected.reverse();
     let wakeups: Vec<_> = contents.wakeups.into_iter().map(|w| (w.key, w.id, w.at)).collect();
     assert_eq!(wakeups, expected);
-    assert_eq!(contents.counts, (8, 6));
+    assert_eq!(contents.counts, (8, 6, 0));
 
     // They are not found any more when they have ended.
     for (key, ..) in &expected {

@@ -4,17 +4,18 @@
 use std::path::{Path, PathBuf};
 
 use sagahost_core::RuntimeStatus::*;
+use sagahost_core::SagaState;
 use sagahost_store::*;
 
 use crate::common::*;
 
 /// The files of a store that is open, as a crash would leave them.
-struct Image {
-    database: Vec<u8>,
-    log: Vec<u8>,
+pub(crate) struct Image {
+    pub(crate) database: Vec<u8>,
+    pub(crate) log: Vec<u8>,
 }
 
-fn database_of(dir: &Path) -> PathBuf {
+pub(crate) fn database_of(dir: &Path) -> PathBuf {
     dir.join("sagahost.db")
 }
 
@@ -23,7 +24,7 @@ fn log_of(dir: &Path) -> PathBuf {
 }
 
 impl Image {
-    fn of(dir: &Path) -> Self {
+    pub(crate) fn of(dir: &Path) -> Self {
         Image {
             database: std::fs::read(database_of(dir)).unwrap(),
             log: std::fs::read(log_of(dir)).unwrap(),
@@ -39,7 +40,7 @@ impl Image {
         (dir, store)
     }
 
-    fn contents(&self) -> Contents {
+    pub(crate) fn contents(&self) -> Contents {
         let (_dir, store) = self.open();
         contents(&store.unwrap())
     }
@@ -78,7 +79,10 @@ impl History {
                         key: row.key,
                         expect_chunks: row.chunks,
                         chunk: chunk(random.below(9_000)),
-                        summary: summary(if random.one_in(2) { Running } else { Completed }),
+                        summary: summary_in(
+                            if random.one_in(2) { Running } else { Completed },
+                            *random.pick(&SagaState::ALL),
+                        ),
                     }),
                     _ => {}
                 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use sagahost_core::RuntimeStatus;
+use sagahost_core::{RuntimeStatus, SagaState};
 use sagahost_store::memory::MemoryStore;
 use sagahost_store::*;
 
@@ -176,7 +176,16 @@ impl Pair<'_> {
             busy: random.one_in(2),
             blocked: random.one_in(2),
             events: random.below(100),
+            saga: *random.pick(&SagaState::ALL),
+            stuck: random.one_in(4).then(|| {
+                let length = random.below(6_000) as usize;
+                json(format!("\"{}\"", "s".repeat(length)))
+            }),
         }
+    }
+
+    fn sagas(&mut self) -> Vec<SagaState> {
+        (0..self.random.below(4)).map(|_| *self.random.pick(&SagaState::ALL)).collect()
     }
 
     fn statuses(&mut self) -> Vec<RuntimeStatus> {
@@ -191,6 +200,7 @@ impl Pair<'_> {
             created_from: self.random.maybe(|random| random.below(100)),
             created_to: self.random.maybe(|random| random.below(100)),
             statuses: self.statuses(),
+            saga: self.sagas(),
             name: self.random.one_in(4).then(|| self.name()),
             with_input: self.random.one_in(2),
             limit: self.random.below(5) as u32,

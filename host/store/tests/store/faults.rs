@@ -5,6 +5,7 @@ use std::process::Command;
 
 use rusqlite::Connection;
 use sagahost_core::RuntimeStatus::*;
+use sagahost_core::SagaState;
 use sagahost_store::*;
 
 use crate::common::*;
@@ -35,8 +36,11 @@ fn everything_is_there_after_it_was_closed_and_opened() {
     let first = store.claim().unwrap();
     let key = created(&store, first, create("a"));
     created(&store, first, create_as("b", 5, Failed));
-    commit(&store, first, append(key, 1, Running)).unwrap();
+    let summary = summary_in(Running, SagaState::Stuck);
+    let write = Write::Append { key, expect_chunks: 1, chunk: vec![b'0'], summary };
+    commit(&store, first, write).unwrap();
     let before = contents(&store);
+    assert_eq!(before.counts, (1, 1, 1));
     drop(store);
 
     let store = SqliteStore::open(&dir).unwrap();
@@ -106,25 +110,28 @@ fn a_full_disk_takes_nothing_keeps_everything_and_goes_on_when_there_is_room() {
     assert_eq!(ids(&contents(&store).rows), ["small"]);
 }
 
-/// A file that may not grow: the write fails as on a failing disk.
+/// Runs an ignored test in a process whose files may not grow beyond 200 KiB:
+/// then writing fails as on a failing disk.
 #[cfg(unix)]
-#[test]
-fn a_write_that_fails_is_no_commit() {
-    let dir = tempfile::tempdir().unwrap();
+pub(crate) fn run_limited(test: &str, dir: &std::path::Path) {
     let this = std::env::current_exe().unwrap();
     let output = Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f 400; exec \"$0\" \"$@\""])
         .arg(this)
-        .args(["--exact", "faults::within_the_limit", "--ignored", "--nocapture"])
-        .env("SAGAHOST_STORE_TEST_DIR", dir.path())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env("SAGAHOST_STORE_TEST_DIR", dir)
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_write_that_fails_is_no_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    run_limited("faults::within_the_limit", dir.path());
     // Without the limit everything that was acknowledged is there.
     let store = SqliteStore::open(dir.path()).unwrap();
     let acknowledged = std::fs::read_to_string(dir.path().join("acknowledged")).unwrap();
@@ -177,7 +184,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let error = SqliteStore::open(dir.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error:?}");
     assert!(error.to_string().contains("written by a newer one"), "{error}");
 }
 
@@ -246,10 +253,15 @@ fn a_missing_chunk_and_an_impossible_value_are_damage() {
     let key = created(&store, owner, create("a"));
     assert_eq!(store.journal(key, 0).unwrap().len(), 1);
 
-    for wrong in ["status = 77", "input = 'no JSON'", "created = -1"] {
+    for wrong in
+        ["status = 77", "saga = 7", "saga = -1", "stuck = 'no JSON'", "input = '{'", "created = -1"]
+    {
         by_hand.execute_batch(&format!("UPDATE instances SET {wrong}")).unwrap();
         let error = store.find("a").unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{wrong}: {error:?}");
+        let right = "status = 1, saga = 0, stuck = NULL, input = '{}', created = 1";
+        by_hand.execute_batch(&format!("UPDATE instances SET {right}")).unwrap();
+        store.find("a").unwrap();
     }
 }
 

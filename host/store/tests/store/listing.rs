@@ -1,7 +1,7 @@
 //! Listings that are long enough for all the ways in which they are read: an
 //! index that is used for few and not for many, zones, and pages at the limit.
 
-use sagahost_core::RuntimeStatus;
+use sagahost_core::{RuntimeStatus, SagaState};
 use sagahost_store::memory::MemoryStore;
 use sagahost_store::*;
 
@@ -20,6 +20,7 @@ fn long_listings_are_those_of_the_plain_store() {
     }
     let any = ListQuery::default;
     let prefix = |prefix: &str| Some(prefix.to_owned());
+    let in_state = |saga: &[SagaState]| ListQuery { saga: saga.to_vec(), ..any() };
     let created = |from, to| ListQuery { created_from: Some(from), created_to: Some(to), ..any() };
     let queries = [
         any(),
@@ -43,10 +44,28 @@ fn long_listings_are_those_of_the_plain_store() {
         ListQuery { statuses: vec![RuntimeStatus::Failed], ..created(2_000_000, 6_000_000) },
         ListQuery { statuses: vec![RuntimeStatus::Failed, RuntimeStatus::Completed], ..any() },
         ListQuery { limit: 1_000_000, ..any() },
+        // Rare states by their index, one and several of them; frequent ones,
+        // and both together.
+        in_state(&[SagaState::Stuck]),
+        in_state(&SagaState::ALL[3..6]),
+        in_state(&[SagaState::Armed, SagaState::PastPivot]),
+        in_state(&[SagaState::Committed]),
+        in_state(&[SagaState::Committed, SagaState::Stuck]),
+        // With every other condition, in pages.
+        ListQuery { limit: 7, ..in_state(&[SagaState::Stuck, SagaState::Compensating]) },
+        ListQuery { statuses: vec![RuntimeStatus::Running], ..in_state(&[SagaState::Stuck]) },
+        ListQuery { statuses: vec![RuntimeStatus::Failed], ..in_state(&SagaState::ALL[1..4]) },
+        ListQuery { id_prefix: prefix("few-"), limit: 2, ..in_state(&[SagaState::Compensated]) },
+        ListQuery { id_prefix: prefix("many-"), limit: 5, ..in_state(&[SagaState::Stuck]) },
+        ListQuery { id_prefix: prefix("many-"), ..in_state(&[SagaState::PastPivot]) },
+        ListQuery { name: Some("Rare".to_owned()), ..in_state(&[SagaState::Compensated]) },
+        ListQuery { saga: vec![SagaState::Compensating], ..created(3_900_000, 7_300_000) },
+        ListQuery { saga: vec![SagaState::Armed], limit: 9, ..created(3_900_000, 7_300_000) },
     ];
     for query in queries {
         let expected = all_pages(&plain, &query);
         let listed = all_pages(&sqlite, &query);
+        assert!(query.saga.is_empty() || !expected.is_empty(), "{query:?} is to find some");
         assert!(expected == listed, "{query:?}: {} and {}", expected.len(), listed.len());
     }
     let first = sqlite.list(&any()).unwrap();
@@ -106,11 +125,20 @@ fn fill(store: &dyn Store) {
                 3 => RuntimeStatus::Suspended,
                 _ => RuntimeStatus::Completed,
             };
+            let saga = match shuffled % 130 {
+                1..5 => SagaState::Stuck,
+                5..9 => SagaState::Compensating,
+                9..12 => SagaState::Compensated,
+                12..20 => SagaState::Armed,
+                20..25 => SagaState::PastPivot,
+                25..40 => SagaState::None,
+                _ => SagaState::Committed,
+            };
             let mut new = new(&format!("{kind}-{shuffled}"), n * 1_000 - slow);
             if shuffled.is_multiple_of(101) {
                 new.name = "Rare".to_owned();
             }
-            Write::Create { new, chunk: vec![b'x'; 10], summary: summary(status) }
+            Write::Create { new, chunk: vec![b'x'; 10], summary: summary_in(status, saga) }
         })
         .collect();
     for batch in writes.chunks(500) {

@@ -12,3 +12,5 @@ mod crash;
 mod differential;
 mod faults;
 mod listing;
+mod migration;
+mod saga;

@@ -41,7 +41,6 @@ async fn an_activity_is_told_about_its_attempt() {
     let runtime = fixture::runtime().await;
     let mut call = call("TestContext", "null");
     call.trace_parent = Some("00-aa-bb-01".to_owned());
-    call.is_undo = true;
     let report = runtime.run_activity(call).await;
     let output = output(&report);
     assert_eq!(output["instanceId"], "instance");
@@ -50,7 +49,7 @@ async fn an_activity_is_told_about_its_attempt() {
     assert_eq!(output["idempotencyKey"], "key");
     assert_eq!(output["deadlineMs"], report.started_at + 60_000);
     assert_eq!(output["traceParent"], "00-aa-bb-01");
-    assert_eq!(output["isUndo"], true);
+    assert_eq!(output["isUndo"], false);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use sagahost_core::{CallOptions, Failure, Json, LogLevel, Millis, TaskId};
+use sagahost_core::{Failure, Json, LogLevel, Millis, ScopeId, StepOptions, TaskId};
 use sagahost_wasm::{Completion, FiberEnd, OrchestrationHost, Runtime, Stop};
 
 use crate::fixture;
@@ -11,9 +11,12 @@ use crate::fixture;
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) tasks: TaskId,
+    pub(crate) scopes: ScopeId,
     /// What was asked, in order, as text.
     pub(crate) asked: Vec<String>,
     pub(crate) calls: Vec<(TaskId, String, Json)>,
+    /// The options of each step, in order.
+    pub(crate) options: Vec<StepOptions>,
     pub(crate) done: VecDeque<Completion>,
     pub(crate) now: Millis,
     pub(crate) random: u64,
@@ -45,15 +48,40 @@ impl OrchestrationHost for Fake {
         &mut self,
         name: String,
         input: Json,
-        options: CallOptions,
+        options: StepOptions,
     ) -> Result<TaskId, Stop> {
         if self.mismatch {
             return Err(Stop(format!("the journal has no call of {name}")));
         }
-        let timeout = options.timeout_ms;
+        let timeout = options.call.timeout_ms;
         let task = self.task(format!("call {name} {} {timeout:?}", input.as_str()));
         self.calls.push((task, name, input));
+        self.options.push(options);
         Ok(task)
+    }
+    fn call_orchestrator(
+        &mut self,
+        name: String,
+        input: Json,
+        options: StepOptions,
+    ) -> Result<TaskId, Stop> {
+        self.options.push(options);
+        Ok(self.task(format!("start {name} {}", input.as_str())))
+    }
+    fn open_scope(&mut self, parent: ScopeId) -> Result<ScopeId, Stop> {
+        if parent > self.scopes {
+            return Err(Stop(format!("there is no scope {parent}")));
+        }
+        self.asked.push(format!("scope in {parent}"));
+        self.scopes += 1;
+        Ok(self.scopes)
+    }
+    fn undo_in_parallel(&mut self, scope: ScopeId) -> Result<(), Stop> {
+        self.asked.push(format!("parallel {scope}"));
+        Ok(())
+    }
+    fn compensate(&mut self, scope: ScopeId) -> Result<TaskId, Stop> {
+        Ok(self.task(format!("compensate {scope}")))
     }
     fn start_timer(&mut self, fire_at: Millis) -> Result<TaskId, Stop> {
         Ok(self.task(format!("timer {fire_at}")))

@@ -70,12 +70,24 @@ pub(crate) fn call(function: &str, input: &str) -> ActivityCall {
         idempotency_key: "key".to_owned(),
         timeout_ms: 60_000,
         trace_parent: None,
-        is_undo: false,
+        undone: None,
+        digest: None,
     }
 }
 
 pub(crate) async fn run(runtime: &Runtime, function: &str, input: &str) -> ActivityReport {
     runtime.run_activity(call(function, input)).await
+}
+
+/// The same, on the component of this digest.
+pub(crate) async fn run_on(
+    runtime: &Runtime,
+    digest: &str,
+    function: &str,
+    input: &str,
+) -> ActivityReport {
+    let call = ActivityCall { digest: Some(digest.to_owned()), ..call(function, input) };
+    runtime.run_activity(call).await
 }
 
 /// The failure of an attempt that is to fail.

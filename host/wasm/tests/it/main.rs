@@ -6,4 +6,6 @@ mod deployment;
 mod fake;
 mod fixture;
 mod orchestrators;
+mod pinned;
+mod undo;
 mod wat_guests;

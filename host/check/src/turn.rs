@@ -1,0 +1,484 @@
+//! Something happens to a saga: the pure core decides what follows, and the
+//! orchestrator's code goes on as far as it can.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+
+use sagahost_core::{
+    BlockedReason, ChildStart, Command, End, Event, Failure, FailureKind, Instance, Json, Logs,
+    Orchestration, Parent, Record, Repair, Started, TaskId, Turn, Work,
+};
+
+use crate::bounds::Bounds;
+use crate::choice::{Choice, How};
+use crate::code::{Broken, Code, Ran};
+use crate::effects::Role;
+use crate::error::CheckError;
+use crate::fault::{Fault, Rule};
+use crate::model::Model;
+use crate::program::Program;
+use crate::world::{BEGINNING, Machine, Presence, Spent, World};
+
+/// As many orchestrations as one saga may be.
+const MOST_MACHINES: usize = 32;
+
+/// What a choice led to.
+pub(crate) struct Stepped {
+    pub(crate) world: World,
+    pub(crate) faults: Vec<Fault>,
+    /// Whether another choice says the same.
+    pub(crate) same: bool,
+    /// Whether a function was asked for too often.
+    pub(crate) looped: Option<String>,
+    /// What was journaled, and by which orchestration.
+    pub(crate) records: Vec<(usize, Record)>,
+}
+
+/// Makes things happen.
+pub(crate) struct Stepper<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) model: &'a Model,
+    pub(crate) bounds: &'a Bounds,
+    pub(crate) codes: Vec<Code>,
+    replayed: HashSet<u64>,
+    /// Whether any step had an undo, or was a pivot.
+    pub(crate) uses_undo: bool,
+    /// Something of the host's that went wrong, and is nobody's fault.
+    pub(crate) error: Option<CheckError>,
+}
+
+impl<'a> Stepper<'a> {
+    pub(crate) fn new(program: &'a Program, model: &'a Model, bounds: &'a Bounds) -> Self {
+        Stepper {
+            program,
+            model,
+            bounds,
+            codes: Vec::new(),
+            replayed: HashSet::new(),
+            uses_undo: false,
+            error: None,
+        }
+    }
+
+    /// The saga begins.
+    pub(crate) fn begin(&mut self, name: &str, input: &Json) -> Result<Stepped, CheckError> {
+        let function = self.program.orchestrator(name)?;
+        let started = Started {
+            name: name.to_owned(),
+            input: input.clone(),
+            execution: "0".repeat(32),
+            digest: function.digest.clone(),
+            version: None,
+            trace_parent: None,
+            parent: None,
+            deadline: function.timeout_ms.map(|ms| BEGINNING.saturating_add(ms)),
+        };
+        let spent = Spent::default();
+        let world = World { now: BEGINNING, machines: Vec::new(), effects: Vec::new(), spent };
+        let mut stepped = Stepped::new(world);
+        let mut queue = VecDeque::new();
+        self.start(&mut stepped, started, "check".into(), None, &mut queue);
+        self.work(&mut stepped, queue);
+        self.error.take().map_or(Ok(stepped), Err)
+    }
+
+    /// Something happens.
+    pub(crate) fn step(&mut self, world: &World, choice: &Choice) -> Stepped {
+        let mut stepped = Stepped::new(world.clone());
+        let (faults, crashes, cancels) = choice.cost();
+        let spent = &mut stepped.world.spent;
+        spent.faults += faults;
+        spent.crashes += crashes;
+        spent.cancels += cancels;
+        let queue = self.commands(&mut stepped, choice);
+        self.work(&mut stepped, queue.into());
+        for (machine, it) in stepped.world.machines.iter().enumerate() {
+            let before = world.machines.get(machine).map(|it| it.orchestration.instance());
+            let was = before.is_some_and(|instance| instance.blocked().is_some());
+            if let Some(BlockedReason::PastPivot { failure }) =
+                it.orchestration.instance().blocked()
+                && failure.kind == FailureKind::Returned
+                && !was
+            {
+                let name = &it.name;
+                let detail =
+                    format!("{name} fails where it can only go forward: {}", failure.message);
+                stepped.faults.push(Fault::of(Rule::PastPivot, name, detail));
+            }
+        }
+        let again =
+            matches!(choice, Choice::Ends { how: How::Again | How::AgainUnknown { .. }, .. });
+        stepped.same = again
+            && stepped.records.iter().any(|(_, Record(_, event))| match event {
+                Event::AttemptFailed { retry_at, .. }
+                | Event::UndoAttemptFailed { retry_at, .. } => retry_at.is_none(),
+                _ => false,
+            });
+        stepped
+    }
+
+    /// Does in the world what a choice says, and tells the core of it.
+    fn commands(&mut self, stepped: &mut Stepped, choice: &Choice) -> Vec<(usize, Command)> {
+        match choice {
+            Choice::Ends { machine, work, how } => {
+                self.attempt_ends(stepped, *machine, *work, *how).into_iter().collect()
+            }
+            Choice::Event { machine, name, value } => {
+                let input = self.model.event(name).values.get(*value).cloned();
+                let input = input.unwrap_or_else(Json::null);
+                vec![(*machine, Command::RaiseEvent { name: name.clone(), input })]
+            }
+            Choice::Time => {
+                let wakes = stepped.world.machines.iter();
+                let first = wakes.filter_map(|it| it.orchestration.instance().wake_at()).min();
+                let world = &mut stepped.world;
+                world.now = world.now.max(first.unwrap_or(0));
+                (0..world.machines.len()).map(|machine| (machine, Command::Tick)).collect()
+            }
+            Choice::Cancel => vec![(0, Command::Cancel { reason: "somebody cancelled it".into() })],
+            Choice::Crash { applied } => {
+                for (machine, work) in applied {
+                    self.acts(stepped, *machine, *work, false);
+                }
+                let (machines, since) = (0..stepped.world.machines.len(), stepped.world.now);
+                let lost = |machine| (machine, Command::HostLost { alive: Vec::new(), since });
+                machines.map(lost).collect()
+            }
+            Choice::Mend { machine, step, .. } => {
+                vec![(*machine, repair(*step, Repair::Retry))]
+            }
+            Choice::Done { machine, step, forward: true } => {
+                let instance = stepped.world.instance(*machine);
+                let function = instance.step(step.task).map(|step| step.function.to_owned());
+                let outputs = function.map(|function| self.model.of(&function).outputs.clone());
+                let output = outputs.and_then(|outputs| outputs.into_iter().next());
+                self.acts(stepped, *machine, Work::Step(step.task), true);
+                let output = output.map_or_else(Json::null, |output| output.value);
+                vec![(*machine, repair(*step, Repair::Done(output)))]
+            }
+            Choice::Done { machine, step, forward: false } => {
+                self.acts(stepped, *machine, Work::Undo(*step), true);
+                vec![(*machine, repair(*step, Repair::Done(Json::null())))]
+            }
+        }
+    }
+
+    fn attempt_ends(
+        &mut self,
+        stepped: &mut Stepped,
+        machine: usize,
+        work: Work,
+        how: How,
+    ) -> Option<(usize, Command)> {
+        let attempt = stepped.world.instance(machine).attempt_of(work)?;
+        let activity = self.model.of(&attempt.function);
+        let sample = |number: usize| activity.outputs.get(number).cloned();
+        let failed = |code: &str, retryable| Failure {
+            kind: FailureKind::Returned,
+            code: code.to_owned(),
+            message: "it did nothing".to_owned(),
+            details: None,
+            retryable,
+        };
+        let lost = |retryable| {
+            let message = "it did not answer in time";
+            Failure { retryable, ..Failure::host(FailureKind::Timeout, message) }
+        };
+        let (acts, outcome) = match how {
+            How::Ok(number) => match (work, sample(number)) {
+                (Work::Step(_), Some(sample)) => (sample.applied, Ok(sample.value)),
+                (_, sample) => (true, Ok(sample.map_or_else(Json::null, |it| it.value))),
+            },
+            How::Fail(number) => {
+                let code = activity.failures.get(number).map_or("failed", String::as_str);
+                (false, Err(failed(code, false)))
+            }
+            How::Again => (false, Err(failed("busy", true))),
+            How::Unknown { applied } => (applied, Err(lost(false))),
+            How::AgainUnknown { applied } => (applied, Err(lost(true))),
+            How::Stopped { applied } => {
+                let message = "the host ended the attempt";
+                (applied, Err(Failure::host(FailureKind::Cancelled, message)))
+            }
+        };
+        if acts {
+            self.acts(stepped, machine, work, false);
+        }
+        let (attempt, started_at) = (attempt.attempt, stepped.world.now);
+        let logs = Logs::default();
+        Some((machine, Command::AttemptEnded { work, attempt, started_at, outcome, logs }))
+    }
+
+    /// A step or an undo does its work in the world.
+    fn acts(&mut self, stepped: &mut Stepped, machine: usize, work: Work, by_person: bool) {
+        let world = &mut stepped.world;
+        match work {
+            Work::Step(task) => match world.role(self.model, machine, task) {
+                Role::Does(effect) => world.effects[effect].presence = Presence::InPlace,
+                Role::Undoes => {
+                    let fault = world.step_undoes(self.model, machine, task);
+                    stepped.faults.extend(fault.filter(|_| !by_person));
+                }
+                Role::Nothing => {}
+            },
+            Work::Undo(undo) => {
+                let instance = world.instance(machine);
+                let Some(attempt) = instance.undo_as_attempt(undo) else { return };
+                let faults = world.host_undoes(self.model, machine, undo, &attempt, by_person);
+                stepped.faults.extend(faults);
+            }
+        }
+    }
+
+    /// Works off commands, and what follows from them in other orchestrations.
+    fn work(&mut self, stepped: &mut Stepped, mut queue: VecDeque<(usize, Command)>) {
+        while let Some((machine, command)) = queue.pop_front() {
+            let now = stepped.world.now;
+            let it = Rc::make_mut(&mut stepped.world.machines[machine]);
+            it.orchestration.at(now);
+            // What comes too late changes nothing.
+            let _ = it.orchestration.handle(command);
+            self.go_on(stepped, machine, &mut queue);
+        }
+    }
+
+    /// The code of an orchestration goes on, and the turn ends.
+    fn go_on(
+        &mut self,
+        stepped: &mut Stepped,
+        machine: usize,
+        queue: &mut VecDeque<(usize, Command)>,
+    ) {
+        let it = Rc::make_mut(&mut stepped.world.machines[machine]);
+        if it.orchestration.wants_to_run() {
+            match self.codes[it.code].run(self.program, &mut it.orchestration, it.at) {
+                Ok(Ran::Parked(place)) => it.at = Some(place),
+                Ok(Ran::Ended) => {}
+                Err(broken) => self.broken(broken, &it.name.clone(), &mut stepped.faults),
+            }
+        }
+        let turn = Rc::make_mut(&mut stepped.world.machines[machine]).orchestration.end_turn();
+        self.after(stepped, machine, turn, queue);
+    }
+
+    fn broken(&mut self, broken: Broken, name: &str, faults: &mut Vec<Fault>) {
+        match broken {
+            Broken::Wasm(error) => self.error = Some(error.into()),
+            Broken::Differs { before, now } => {
+                let detail = format!(
+                    "run again from its beginning, {name} does something else: {now}, and not {before}"
+                );
+                faults.push(Fault::of(Rule::Replay, name, detail));
+            }
+        }
+    }
+
+    /// Sees to what a turn calls for.
+    fn after(
+        &mut self,
+        stepped: &mut Stepped,
+        machine: usize,
+        turn: Turn,
+        queue: &mut VecDeque<(usize, Command)>,
+    ) {
+        for record in &turn.records {
+            self.journaled(stepped, machine, &record.1);
+        }
+        stepped.records.extend(turn.records.into_iter().map(|record| (machine, record)));
+        for child in turn.children {
+            self.start_child(stepped, machine, child, queue);
+        }
+        for stop in turn.child_stops {
+            let parent = Some((machine, stop.task));
+            let child = stepped.world.machines.iter().position(|it| it.parent == parent);
+            let command = match stop.terminate {
+                true => Command::Terminate { reason: stop.reason, compensate: false },
+                false => Command::HandOver { reason: stop.reason },
+            };
+            queue.extend(child.map(|child| (child, command)));
+        }
+        if turn.ended {
+            queue.extend(stepped.world.report(machine));
+        }
+    }
+
+    fn journaled(&mut self, stepped: &mut Stepped, machine: usize, event: &Event) {
+        let asked = match event {
+            Event::Scheduled { task, function, input, undo, pivot, .. } => {
+                let known = self.model.of(function);
+                self.uses_undo |= undo.is_some() || *pivot;
+                self.uses_undo |= known.has_undo || !known.undoes.is_empty();
+                let undo = undo.as_ref().map(|undo| undo.function.as_str());
+                stepped.world.scheduled(self.model, machine, *task, (function, input), undo);
+                Some(*task)
+            }
+            Event::ChildScheduled { task, undo, pivot, .. } => {
+                self.uses_undo |= undo.is_some() || *pivot;
+                Some(*task)
+            }
+            Event::TimerCreated { task, .. }
+            | Event::EventAwaited { task, .. }
+            | Event::CompensationRequested { task, .. } => Some(*task),
+            Event::UndoScheduled { undo, .. } => {
+                stepped.world.undo_asked(machine, *undo);
+                None
+            }
+            _ => None,
+        };
+        if let Some(task) = asked {
+            let instance = stepped.world.instance(machine);
+            let name = instance.task_name(task);
+            let alike = (0..=task).filter(|other| instance.task_name(*other) == name).count();
+            if alike > self.bounds.loops as usize {
+                stepped.looped = Some(name.to_owned());
+            }
+        }
+        let instance = stepped.world.instance(machine);
+        let failure = match event {
+            Event::Unwinding { cause: sagahost_core::Cause::Failed(failure) } => failure,
+            Event::Failed { failure } if instance.unwinding().is_none() => failure,
+            Event::Blocked(BlockedReason::PastPivot { failure }) => failure,
+            _ => return,
+        };
+        let name = &stepped.world.machines[machine].name;
+        let rule = match failure.kind {
+            FailureKind::StepsOpen => Rule::StepsOpen,
+            FailureKind::Returned | FailureKind::Deadline | FailureKind::NotStarted => return,
+            _ => Rule::Trap,
+        };
+        let detail = format!("{name}: {}", failure.message);
+        stepped.faults.push(Fault::of(rule, name, detail));
+    }
+
+    fn start_child(
+        &mut self,
+        stepped: &mut Stepped,
+        machine: usize,
+        child: ChildStart,
+        queue: &mut VecDeque<(usize, Command)>,
+    ) {
+        let ChildStart { task, id, function, input, .. } = child;
+        let parent = Some((machine, task));
+        if let Some(there) = stepped.world.machines.iter().position(|it| it.parent == parent) {
+            queue.extend(stepped.world.report(there));
+            return;
+        }
+        if stepped.world.machines.len() >= MOST_MACHINES {
+            stepped.looped = Some(function);
+            return;
+        }
+        let mut refuse = |message: String| {
+            let outcome = Err(Failure::host(FailureKind::NotStarted, message));
+            queue.push_back((machine, Command::ChildEnded { task, outcome, handed: vec![] }));
+        };
+        let Ok(found) = self.program.orchestrator(&function) else {
+            return refuse(format!("no orchestrator '{function}' is deployed"));
+        };
+        if let Err(problem) = found.check_input(&input) {
+            let message = format!("the input does not fit orchestrator '{function}': {problem}");
+            return refuse(message);
+        }
+        let above = stepped.world.instance(machine).started();
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let started = Started {
+            name: function,
+            input,
+            execution: format!("{:032x}", hasher.finish()),
+            digest: found.digest.clone(),
+            version: None,
+            trace_parent: None,
+            parent: Some(Parent {
+                id: stepped.world.machines[machine].id.to_string(),
+                execution: above.execution.clone(),
+                task,
+            }),
+            deadline: found.timeout_ms.map(|ms| stepped.world.now.saturating_add(ms)),
+        };
+        self.start(stepped, started, id, parent, queue);
+    }
+
+    fn start(
+        &mut self,
+        stepped: &mut Stepped,
+        started: Started,
+        id: String,
+        parent: Option<(usize, TaskId)>,
+        queue: &mut VecDeque<(usize, Command)>,
+    ) {
+        let known = self.codes.iter().position(|code| code.is(&started, &id));
+        let code = known.unwrap_or_else(|| {
+            self.codes.push(Code::new(started.clone(), id.clone()));
+            self.codes.len() - 1
+        });
+        let name: Rc<str> = started.name.as_str().into();
+        let orchestration = Orchestration::start(stepped.world.now, started);
+        let machine = stepped.world.machines.len();
+        let id = id.into();
+        stepped.world.machines.push(Rc::new(Machine {
+            orchestration,
+            name,
+            id,
+            code,
+            at: None,
+            parent,
+        }));
+        self.go_on(stepped, machine, queue);
+    }
+
+    /// Runs the codes that wait over their journals, as a host does that lost
+    /// them, and compares what they ask for. Each journal once.
+    pub(crate) fn replays(&mut self, world: &World) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for machine in &world.machines {
+            let Some(place) = machine.at.filter(|_| machine.orchestration.may_run()) else {
+                continue;
+            };
+            let mut hasher = DefaultHasher::new();
+            (machine.code, place).hash(&mut hasher);
+            let instance = machine.orchestration.instance();
+            (instance.task_count(), instance.completion_order()).hash(&mut hasher);
+            if self.replayed.insert(hasher.finish())
+                && let Err(broken) =
+                    self.codes[machine.code].replay(self.program, &machine.orchestration)
+            {
+                self.broken(broken, &machine.name, &mut faults);
+            }
+        }
+        faults
+    }
+}
+
+impl Stepped {
+    fn new(world: World) -> Self {
+        Stepped { world, faults: Vec::new(), same: false, looped: None, records: Vec::new() }
+    }
+}
+
+impl World {
+    pub(crate) fn instance(&self, machine: usize) -> &Instance {
+        self.machines[machine].orchestration.instance()
+    }
+
+    /// How a child ended, for its parent.
+    fn report(&self, machine: usize) -> Option<(usize, Command)> {
+        let (parent, task) = self.machines[machine].parent?;
+        let instance = self.instance(machine);
+        let outcome = match instance.end()? {
+            End::Completed(output) => Ok(output.clone()),
+            End::Failed(failure) => Err(failure.clone()),
+            End::Canceled(reason) => {
+                Err(Failure::host(FailureKind::Cancelled, format!("it was cancelled: {reason}")))
+            }
+            End::Terminated(reason) => {
+                Err(Failure::host(FailureKind::Terminated, format!("it was terminated: {reason}")))
+            }
+        };
+        Some((parent, Command::ChildEnded { task, outcome, handed: instance.handed_over() }))
+    }
+}
+
+fn repair(step: sagahost_core::UndoId, repair: Repair) -> Command {
+    Command::Repair { step, repair, note: "mended".to_owned(), by: "a person".to_owned() }
+}

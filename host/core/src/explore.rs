@@ -1,0 +1,298 @@
+//! What somebody needs to see of an orchestration who tries out all that can
+//! happen to it: which of its states are equal, what is under way, and how its
+//! steps stand to each other.
+
+use std::hash::{Hash, Hasher};
+
+use crate::instance::{Attempt, End, Instance, TaskKind, TaskState, Wake};
+use crate::orchestration::Orchestration;
+use crate::undos::UndoState;
+use crate::{
+    BlockedReason, Cause, Failure, Json, Millis, RetryPolicy, ScopeId, StepOutcome, TaskId, UndoId,
+    Work,
+};
+
+/// A step as it stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepView<'a> {
+    /// The activity or orchestrator.
+    pub function: &'a str,
+    /// Its input.
+    pub input: &'a Json,
+    /// Whether it is a child orchestration; its instance id.
+    pub child: Option<&'a str>,
+    /// The scope it belongs to.
+    pub scope: ScopeId,
+    /// Whether it is a pivot.
+    pub pivot: bool,
+    /// What became of it; `None` while it is not complete.
+    pub outcome: Option<StepOutcome>,
+}
+
+impl Orchestration {
+    /// Whether the code may still get to run: now, or because a pivot that is
+    /// under way makes the undo void.
+    pub fn code_may_go_on(&self) -> bool {
+        let held = self.instance.is_held()
+            && self.instance.unwinding.as_ref().is_some_and(Cause::is_external);
+        self.may_run() || (held && self.instance.end.is_none())
+    }
+}
+
+impl Instance {
+    /// A step of the saga; `None` where the task is no step.
+    pub fn step(&self, task: TaskId) -> Option<StepView<'_>> {
+        let found = self.tasks.get(task as usize)?;
+        let (function, input, child) = match &found.kind {
+            TaskKind::Activity { function, input, .. } => (function, input, None),
+            TaskKind::Child { function, input, id, .. } => (function, input, Some(id.as_str())),
+            _ => return None,
+        };
+        let complete = matches!(found.state, TaskState::Done(_));
+        Some(StepView {
+            function,
+            input: found.mended.as_ref().unwrap_or(input),
+            child,
+            scope: found.scope,
+            pivot: found.pivot,
+            outcome: complete.then(|| self.outcome(task)),
+        })
+    }
+
+    /// How many tasks there are.
+    pub fn task_count(&self) -> TaskId {
+        self.tasks.len() as TaskId
+    }
+
+    /// How a task is spoken of that the code asks for again and again: the
+    /// name of its function or event, or what else it is.
+    pub fn task_name(&self, task: TaskId) -> &str {
+        match self.tasks.get(task as usize).map(|task| &task.kind) {
+            Some(TaskKind::Activity { function, .. } | TaskKind::Child { function, .. }) => {
+                function
+            }
+            Some(TaskKind::Event { name }) => name,
+            Some(TaskKind::Timer { .. }) => "timer",
+            Some(TaskKind::Compensation { .. }) => "compensate",
+            None => "",
+        }
+    }
+
+    /// How an attempt that is out, or waits for its turn, is retried.
+    pub fn retry_policy(&self, work: Work) -> Option<&RetryPolicy> {
+        match work {
+            Work::Step(task) => match &self.tasks.get(task as usize)?.kind {
+                TaskKind::Activity { policy, .. } => Some(&policy.retry),
+                _ => None,
+            },
+            Work::Undo(undo) => Some(&self.undos.get(&undo)?.compensation.policy.retry),
+        }
+    }
+
+    /// What an attempt of an undo is told, whether or not one is out.
+    pub fn undo_as_attempt(&self, undo: UndoId) -> Option<Attempt> {
+        let found = self.undos.get(&undo)?;
+        let undone = self.undone(undo, found)?;
+        Some(Attempt {
+            work: Work::Undo(undo),
+            attempt: 0,
+            function: found.compensation.function.clone(),
+            digest: found.compensation.digest.clone(),
+            input: undone.input.clone(),
+            timeout_ms: found.compensation.policy.timeout_ms,
+            key: format!("{}-undo", undone.key),
+            undone: Some(undone),
+        })
+    }
+
+    /// The tasks that are complete, in the order in which they were completed.
+    pub fn completion_order(&self) -> Vec<TaskId> {
+        self.completions.iter().map(|(task, _)| *task).collect()
+    }
+
+    /// Whether a step runs that was told to end.
+    pub fn is_stopping(&self, task: TaskId) -> bool {
+        let running = |task: &crate::instance::Task| {
+            !task.pivot && matches!(task.state, TaskState::Running { .. })
+        };
+        self.tasks.get(task as usize).is_some_and(running) && self.is_unwound(task)
+    }
+
+    /// Activities whose attempts were out when the orchestration ended.
+    pub fn left_running(&self) -> Vec<TaskId> {
+        let left = self.tasks.iter().enumerate().filter(|(_, task)| {
+            matches!(task.kind, TaskKind::Activity { .. })
+                && matches!(task.state, TaskState::Running { .. })
+        });
+        left.map(|(task, _)| task as TaskId).collect()
+    }
+
+    /// The names of the events that the code waits for, in order.
+    pub fn awaited_events(&self) -> Vec<&str> {
+        let waiting = self.waits.iter().filter(|(_, waits)| !waits.is_empty());
+        let mut names: Vec<&str> = waiting.map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether the step `later` has to be undone before the step `earlier`.
+    pub fn is_undone_before(&self, later: TaskId, earlier: TaskId) -> bool {
+        let scope = |task: TaskId| self.tasks.get(task as usize).map(|task| task.scope);
+        match (scope(later), scope(earlier)) {
+            (Some(a), Some(b)) => self.scopes.is_undone_before((a, later), (b, earlier)),
+            _ => false,
+        }
+    }
+
+    /// Whether the code had the part of the saga undone to which this step
+    /// belongs, after it had scheduled it.
+    pub fn part_was_undone(&self, step: TaskId) -> bool {
+        let Some(scope) = self.tasks.get(step as usize).map(|task| task.scope) else {
+            return false;
+        };
+        let later = self.tasks.iter().skip(step as usize + 1);
+        later.into_iter().any(|task| match task.kind {
+            TaskKind::Compensation { scope: outer } => {
+                matches!(task.state, TaskState::Done(_)) && self.scopes.contains(outer, scope)
+            }
+            _ => false,
+        })
+    }
+
+    /// Writes down all of the state that makes a difference to what can still
+    /// happen. Times count only as far as something waits for them, and what
+    /// the code was told only while `code` can still go on: then whoever
+    /// compares has to compare, too, how far the code has come.
+    pub fn write_state(&self, now: Millis, code: bool, state: &mut impl Hasher) {
+        (self.past_pivot, self.open_pivots).hash(state);
+        match &self.end {
+            None => 0u8.hash(state),
+            Some(End::Completed(output)) => (1u8, output.as_str()).hash(state),
+            Some(End::Failed(failure)) => (2u8, failure.kind, &failure.code).hash(state),
+            Some(End::Canceled(_)) => 3u8.hash(state),
+            Some(End::Terminated(_)) => 4u8.hash(state),
+        }
+        match &self.blocked {
+            None => 0u8.hash(state),
+            Some(BlockedReason::PastPivot { failure }) => (1u8, &failure.code).hash(state),
+            Some(_) => 2u8.hash(state),
+        }
+        match &self.unwinding {
+            None => 0u8.hash(state),
+            Some(Cause::Failed(failure)) => (1u8, failure.kind, &failure.code).hash(state),
+            Some(Cause::Deadline(_)) => 2u8.hash(state),
+            Some(Cause::Canceled(_)) => 3u8.hash(state),
+            Some(Cause::Terminated(_)) => 4u8.hash(state),
+            Some(Cause::Parent(_)) => 5u8.hash(state),
+        }
+        for (task, found) in self.tasks.iter().enumerate() {
+            let task = task as TaskId;
+            let matters = !matches!(found.state, TaskState::Done(_) | TaskState::Cancelled)
+                || self.left_of(task).iter().any(|(_, undo)| undo.task == task);
+            if code || matters {
+                task.hash(state);
+                self.write_task(task, now, code, state);
+            }
+        }
+        self.write_undos(now, state);
+        for unwind in &self.unwinds {
+            (unwind.task, unwind.scope).hash(state);
+        }
+        self.scopes.write_state(state);
+        if code {
+            self.completions.iter().for_each(|(task, _)| task.hash(state));
+            let mut raised: Vec<_> = self.raised.iter().collect();
+            raised.sort_unstable_by_key(|(name, _)| *name);
+            for (name, inputs) in raised {
+                name.hash(state);
+                inputs.iter().for_each(|input| input.as_str().hash(state));
+            }
+        }
+        for (at, wake) in &self.wakes {
+            match wake {
+                Wake::Deadline => 0u8.hash(state),
+                Wake::Task(task) => (1u8, task).hash(state),
+                Wake::Undo(undo) => (2u8, undo).hash(state),
+            }
+            if code {
+                at.saturating_sub(now).hash(state);
+            }
+        }
+    }
+
+    fn write_task(&self, task: TaskId, now: Millis, code: bool, state: &mut impl Hasher) {
+        let found = &self.tasks[task as usize];
+        if !code {
+            (self.task_name(task), found.scope, found.pivot).hash(state);
+            if let Some(step) = self.step(task) {
+                step.input.as_str().hash(state);
+            }
+        }
+        let counted = |attempt: u32, state: &mut _| {
+            if let Some(policy) = self.retry_policy(Work::Step(task)) {
+                write_attempt(policy, attempt - found.uncounted.min(attempt - 1), state);
+                if policy.total_time_ms.is_some() {
+                    now.saturating_sub(found.scheduled_at).hash(state);
+                }
+            }
+            found.unknown.hash(state);
+        };
+        match &found.state {
+            TaskState::Running { attempt } => {
+                0u8.hash(state);
+                counted(*attempt, state);
+            }
+            TaskState::Retrying { attempt, .. } => {
+                1u8.hash(state);
+                counted(*attempt, state);
+            }
+            TaskState::Stuck { .. } => 2u8.hash(state),
+            TaskState::Waiting => 3u8.hash(state),
+            TaskState::Done(outcome) if code => {
+                4u8.hash(state);
+                write_outcome(outcome, state);
+                self.outcome(task).hash(state);
+            }
+            TaskState::Done(_) => (5u8, self.outcome(task)).hash(state),
+            TaskState::Cancelled => 6u8.hash(state),
+        }
+    }
+
+    fn write_undos(&self, now: Millis, state: &mut impl Hasher) {
+        for (id, undo) in &self.undos {
+            let attempt = match &undo.state {
+                UndoState::Armed => 0,
+                UndoState::Running { attempt } | UndoState::Retrying { attempt, .. } => *attempt,
+                UndoState::Stuck { .. } => 0,
+                UndoState::Done | UndoState::Dropped => continue,
+            };
+            (id, std::mem::discriminant(&undo.state), undo.compensation.when).hash(state);
+            undo.compensation.function.hash(state);
+            undo.compensation.input.as_ref().map(Json::as_str).hash(state);
+            undo.handed_as().hash(state);
+            let policy = &undo.compensation.policy.retry;
+            write_attempt(policy, attempt.saturating_sub(undo.uncounted), state);
+            if policy.total_time_ms.is_some() {
+                now.saturating_sub(undo.since).hash(state);
+            }
+        }
+    }
+}
+
+/// An attempt's number, as far as it decides whether there is another one.
+fn write_attempt(policy: &RetryPolicy, counted: u32, state: &mut impl Hasher) {
+    match policy.max_attempts {
+        0 => {}
+        max => counted.min(max).hash(state),
+    }
+}
+
+fn write_outcome(outcome: &Result<Json, Failure>, state: &mut impl Hasher) {
+    match outcome {
+        Ok(output) => output.as_str().hash(state),
+        Err(failure) => {
+            (failure.kind, &failure.code, &failure.message, failure.retryable).hash(state);
+            failure.details.as_ref().map(Json::as_str).hash(state);
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! What comes in from outside becomes events.
+
+use crate::command::{ChildStart, Command, Rejected};
+use crate::instance::{Attempt, TaskKind, TaskState, Wake};
+use crate::orchestration::Orchestration;
+use crate::retry::{Attempted, next_attempt, next_attempt_always};
+use crate::undos::UndoState;
+use crate::{
+    Cause, Event, Failure, FailureKind, HandedUndo, Json, Logs, Millis, Repair, RetryPolicy,
+    TaskId, UndoId, Work,
+};
+
+/// A step whose attempts were lost this often with their host is taken to be
+/// what brings the host down, and fails with [`FailureKind::HostLost`].
+pub const MAX_LOST_ATTEMPTS: u32 = 100;
+
+/// How an attempt ended.
+struct Ended {
+    attempt: u32,
+    started_at: Millis,
+    outcome: Result<Json, Failure>,
+    logs: Logs,
+}
+
+impl Orchestration {
+    /// Takes in what came from outside. What is late or already known changes
+    /// nothing, and is no error.
+    ///
+    /// # Errors
+    /// When somebody asked for something that cannot be done any more.
+    pub fn handle(&mut self, command: Command) -> Result<(), Rejected> {
+        if self.instance.end.is_some() {
+            return match command {
+                Command::RaiseEvent { .. }
+                | Command::Terminate { .. }
+                | Command::Cancel { .. }
+                | Command::Repair { .. } => Err(Rejected::Ended(self.instance.status())),
+                _ => Ok(()),
+            };
+        }
+        match command {
+            Command::RaiseEvent { name, input } => self.record(Event::EventRaised { name, input }),
+            Command::Terminate { reason, compensate: true } => {
+                self.unwind_from_outside(Cause::Terminated(reason))?;
+            }
+            Command::Terminate { reason, compensate: false } => self.terminate(reason)?,
+            Command::Cancel { reason } => self.unwind_from_outside(Cause::Canceled(reason))?,
+            // A child past its pivot goes on to its end, and its parent waits.
+            Command::HandOver { reason } => {
+                let _ = self.unwind_from_outside(Cause::Parent(reason));
+            }
+            Command::Repair { step, repair, note, by } => self.repair(step, repair, note, by)?,
+            Command::AttemptEnded { work, attempt, started_at, outcome, logs } => {
+                let ended = Ended { attempt, started_at, outcome, logs };
+                match work {
+                    Work::Step(task) => self.attempt_ended(task, ended),
+                    Work::Undo(undo) => self.undo_attempt_ended(undo, ended),
+                }
+            }
+            Command::ChildEnded { task, outcome, handed } => {
+                self.child_ended(task, outcome, handed);
+            }
+            Command::Tick => self.tick(),
+            Command::HostLost { alive, since } => self.host_lost(&alive, since),
+        }
+        self.advance();
+        Ok(())
+    }
+
+    fn attempt_ended(&mut self, task: TaskId, ended: Ended) {
+        let Some(found) = self.instance.tasks.get(task as usize) else {
+            return;
+        };
+        let Ended { attempt, started_at, outcome, logs } = ended;
+        if found.state != (TaskState::Running { attempt }) {
+            if found.given_up == Some(attempt) {
+                let (output, failure) = match outcome {
+                    Ok(output) => (Some(output), None),
+                    Err(failure) => (None, Some(failure)),
+                };
+                self.record(Event::LateResult { task, attempt, output, failure, logs });
+            }
+            return;
+        }
+        let TaskKind::Activity { policy, .. } = &found.kind else {
+            return;
+        };
+        let failure = match outcome {
+            Ok(output) => {
+                return self.record(Event::TaskCompleted {
+                    task,
+                    attempt,
+                    started_at,
+                    output,
+                    logs,
+                });
+            }
+            Err(failure) => failure,
+        };
+        let attempted = Attempted {
+            counted: attempt - found.uncounted.min(attempt - 1),
+            scheduled_at: found.scheduled_at,
+            ended_at: self.now,
+            chance: self.cursor.chance(task, attempt),
+        };
+        let may_be_passed = found.pivot && failure.kind.outcome_unknown();
+        let retry_at = if self.instance.is_unwound(task) && !found.pivot {
+            None
+        } else if self.instance.past_pivot || may_be_passed {
+            attempt_for_ever(&policy.retry, &failure, attempted)
+        } else {
+            next_attempt(&policy.retry, &failure, attempted)
+        };
+        self.record(Event::AttemptFailed { task, attempt, started_at, failure, retry_at, logs });
+    }
+
+    fn undo_attempt_ended(&mut self, undo: UndoId, ended: Ended) {
+        let Some(found) = self.instance.undos.get(&undo) else {
+            return;
+        };
+        let Ended { attempt, started_at, outcome, logs } = ended;
+        if found.state != (UndoState::Running { attempt }) {
+            return;
+        }
+        let failure = match outcome {
+            Ok(output) => {
+                return self.record(Event::UndoCompleted {
+                    undo,
+                    attempt,
+                    started_at,
+                    output,
+                    logs,
+                });
+            }
+            Err(failure) => failure,
+        };
+        let attempted = Attempted {
+            counted: attempt - found.uncounted.min(attempt - 1),
+            scheduled_at: found.since,
+            ended_at: self.now,
+            chance: self.cursor.chance(!undo.task, attempt),
+        };
+        let retry_at = next_attempt(&found.compensation.policy.retry, &failure, attempted);
+        let event = Event::UndoAttemptFailed { undo, attempt, started_at, failure, retry_at, logs };
+        self.record(event);
+    }
+
+    fn child_ended(
+        &mut self,
+        task: TaskId,
+        outcome: Result<Json, Failure>,
+        handed: Vec<HandedUndo>,
+    ) {
+        let Some(found) = self.instance.tasks.get(task as usize) else {
+            return;
+        };
+        if !matches!(
+            (&found.kind, &found.state),
+            (TaskKind::Child { .. }, TaskState::Running { .. })
+        ) {
+            return;
+        }
+        self.record(match outcome {
+            Ok(output) => Event::ChildCompleted { task, output, handed },
+            Err(failure) => Event::ChildFailed { task, failure, handed },
+        });
+    }
+
+    fn repair(
+        &mut self,
+        step: UndoId,
+        repair: Repair,
+        note: String,
+        by: String,
+    ) -> Result<(), Rejected> {
+        let forward = Work::Step(step.task);
+        let work = match self.instance.stuck.contains_key(&forward) && step.part == 0 {
+            true => forward,
+            false => Work::Undo(step),
+        };
+        if !self.instance.stuck.contains_key(&work) {
+            let known = self.instance.undos.contains_key(&step)
+                || (step.part == 0 && (step.task as usize) < self.instance.tasks.len());
+            return Err(match known {
+                true => Rejected::NotStuck(step),
+                false => Rejected::NoSuchStep(step),
+            });
+        }
+        self.record(Event::Repaired { step, repair, note, by });
+        self.attempt(work);
+        Ok(())
+    }
+
+    fn tick(&mut self) {
+        while let Some(&(at, wake)) = self.instance.wakes.first() {
+            if at > self.now {
+                break;
+            }
+            self.instance.wakes.remove(&(at, wake));
+            match wake {
+                Wake::Deadline => self.deadline_passed(),
+                // Nothing to journal where a retry begins: that follows from
+                // the failure that was journaled with its time.
+                Wake::Task(task) if self.instance.begin_retry(Work::Step(task)) => {
+                    self.attempt(Work::Step(task));
+                }
+                Wake::Task(task) => {
+                    let found = self.instance.tasks.get(task as usize);
+                    if found.is_some_and(|found| found.state == TaskState::Waiting) {
+                        self.record(Event::TimerFired { task });
+                    }
+                }
+                Wake::Undo(undo) => {
+                    if self.instance.begin_retry(Work::Undo(undo)) {
+                        self.attempt(Work::Undo(undo));
+                    }
+                }
+            }
+        }
+    }
+
+    fn deadline_passed(&mut self) {
+        let message = "the deadline of the saga passed before it ended".to_owned();
+        let failure = Failure::host(FailureKind::Deadline, message);
+        // Where it is being undone already, or can only go forward, the
+        // deadline is of no consequence.
+        let _ = self.unwind_from_outside(Cause::Deadline(failure));
+    }
+
+    fn host_lost(&mut self, alive: &[Work], since: Millis) {
+        self.resume_retries(alive, since);
+        for out in self.instance.running() {
+            let Attempt { work, attempt, .. } = out;
+            if !alive.contains(&work) {
+                match work {
+                    Work::Step(task) => self.step_lost(task, attempt),
+                    Work::Undo(undo) => self.undo_lost(undo, attempt),
+                }
+            }
+        }
+        for (task, found) in self.instance.tasks.iter().enumerate() {
+            if let (TaskKind::Child { function, input, id, .. }, TaskState::Running { .. }) =
+                (&found.kind, &found.state)
+            {
+                self.turn.children.push(ChildStart {
+                    task: task as TaskId,
+                    id: id.clone(),
+                    function: function.clone(),
+                    input: input.clone(),
+                    again: true,
+                });
+            }
+        }
+    }
+
+    /// That a retry begins is not journaled. One that is out in this host has
+    /// begun, and one that was due in the host that is gone may have.
+    fn resume_retries(&mut self, alive: &[Work], since: Millis) {
+        for (at, wake) in self.instance.wakes.clone() {
+            let work = match wake {
+                Wake::Deadline => continue,
+                Wake::Task(task) => Work::Step(task),
+                Wake::Undo(undo) => Work::Undo(undo),
+            };
+            if at < since || alive.contains(&work) {
+                self.instance.begin_retry(work);
+            }
+        }
+    }
+
+    fn step_lost(&mut self, task: TaskId, attempt: u32) {
+        let found = &self.instance.tasks[task as usize];
+        let message = if self.instance.is_unwound(task) && !found.pivot {
+            "the host ended while this step ran; it is to be undone, and is not attempted again"
+                .to_owned()
+        } else if found.lost >= MAX_LOST_ATTEMPTS {
+            let lost = found.lost;
+            format!("the host ended {lost} times while this step ran; it is not attempted again")
+        } else {
+            self.record(Event::AttemptLost { task, attempt });
+            return self.attempt(Work::Step(task));
+        };
+        self.record(Event::AttemptFailed {
+            task,
+            attempt,
+            started_at: self.now,
+            failure: Failure::host(FailureKind::HostLost, message),
+            retry_at: None,
+            logs: Logs::default(),
+        });
+    }
+
+    fn undo_lost(&mut self, undo: UndoId, attempt: u32) {
+        let lost = self.instance.undos.get(&undo).map_or(0, |undo| undo.lost);
+        if lost < MAX_LOST_ATTEMPTS {
+            self.record(Event::UndoAttemptLost { undo, attempt });
+            return self.attempt(Work::Undo(undo));
+        }
+        let message =
+            format!("the host ended {lost} times while this undo ran; a person has to look at it");
+        self.record(Event::UndoAttemptFailed {
+            undo,
+            attempt,
+            started_at: self.now,
+            failure: Failure::host(FailureKind::HostLost, message),
+            retry_at: None,
+            logs: Logs::default(),
+        });
+    }
+}
+
+/// When the next attempt of something begins that has to be done, or `None`
+/// where another one would be as bad.
+fn attempt_for_ever(
+    policy: &RetryPolicy,
+    failure: &Failure,
+    attempted: Attempted,
+) -> Option<Millis> {
+    let again = failure.retryable && !policy.do_not_retry.contains(&failure.code);
+    again.then(|| next_attempt_always(policy, attempted))
+}

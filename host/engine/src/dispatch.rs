@@ -1,0 +1,98 @@
+//! Attempts: making them, and ending them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sagahost_core::{Attempt, Command, Failure, FailureKind, Logs, TaskId, Work};
+use sagahost_wasm::ActivityCall;
+use tokio::sync::oneshot;
+
+use crate::cell::{Body, Cell, Message, Stopped};
+use crate::guest;
+use crate::lifecycle::Inner;
+
+impl Inner {
+    /// Makes an attempt, and hands in what it came to.
+    pub(crate) fn dispatch(self: &Arc<Self>, cell: &Cell, body: &Body, attempt: Attempt) {
+        if self.stopping.load(Ordering::SeqCst) {
+            // It is journaled, and begins when the host starts again.
+            return;
+        }
+        let trace_parent = {
+            let guest = guest::lock(&body.guest);
+            guest.orchestration.instance().started().trace_parent.clone()
+        };
+        let Attempt { work, attempt, function, digest, input, timeout_ms, key, undone } = attempt;
+        let step = match work {
+            Work::Step(task) => task,
+            Work::Undo(undo) => undone.as_ref().map_or(undo.task, |undone| undone.task),
+        };
+        // An undo is told the instance whose step it undoes: a child's, where
+        // the child handed it over.
+        let scheduled_by = undone.as_ref().and_then(|undone| undone.instance.clone());
+        let call = ActivityCall {
+            function,
+            digest,
+            input,
+            instance_id: scheduled_by.unwrap_or_else(|| cell.id.to_string()),
+            step,
+            attempt,
+            idempotency_key: key,
+            timeout_ms,
+            trace_parent,
+            undone,
+        };
+        let (stop, stopped) = oneshot::channel();
+        cell.lock().attempts.insert(work, Some(stop));
+        let (inner, id, execution) = (self.clone(), cell.id.clone(), body.execution.clone());
+        self.counters.attempts.add(1);
+        self.counters.attempts_open.add(1);
+        tokio::spawn(async move {
+            let begun = crate::now();
+            let run = inner.runtime.run_activity(call);
+            let stopped = async {
+                match stopped.await {
+                    Ok(why) => why,
+                    // Nobody can stop it any more; it comes to its end.
+                    Err(_) => std::future::pending().await,
+                }
+            };
+            // Whichever is first: to drop the run ends its sandbox, before
+            // anybody is told that it has ended.
+            let (started_at, outcome, logs) = tokio::select! {
+                biased;
+                report = run => (report.started_at, report.outcome, report.logs),
+                why = stopped => match why {
+                    Stopped::Over => return inner.attempt_over(),
+                    Stopped::Unwound => {
+                        let message = "the host ended this attempt, because its step is to be undone";
+                        let failure = Failure::host(FailureKind::Cancelled, message);
+                        (begun, Err(failure), Logs::default())
+                    }
+                },
+            };
+            let command = Command::AttemptEnded { work, attempt, started_at, outcome, logs };
+            inner.deliver(&id, Message::Ended { execution, command });
+            inner.attempt_over();
+        });
+    }
+
+    fn attempt_over(&self) {
+        self.counters.attempts_open.take(1);
+        self.quiet.notify_waiters();
+    }
+
+    /// Ends attempts whose steps are to be undone.
+    pub(crate) fn stop(&self, cell: &Cell, tasks: &[TaskId]) {
+        if tasks.is_empty() {
+            return;
+        }
+        let mut state = cell.lock();
+        for task in tasks {
+            if let Some(stop) = state.attempts.get_mut(&Work::Step(*task)).and_then(Option::take) {
+                // One that has just ended needs no stop.
+                let _ = stop.send(Stopped::Unwound);
+            }
+        }
+    }
+}
