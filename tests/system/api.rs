@@ -139,7 +139,9 @@ fn a_status_is_what_the_reference_says() {
             "lastUpdatedTime",
             "name",
             "output",
-            "runtimeStatus"
+            "runtimeStatus",
+            // Ours.
+            "sagaState"
         ]
     );
     assert!(

@@ -132,13 +132,10 @@ impl Saga {
         let completed: Vec<_> = history
             .iter()
             .filter(|event| event["EventType"] == "UndoCompleted")
-            .map(|event| (event["Step"].clone(), event["Outcome"].clone()))
+            .map(|event| event["Step"].clone())
             .collect();
-        let wanted: Vec<_> = undone
-            .iter()
-            .map(|(step, outcome)| (json!(step.to_string()), json!(outcome)))
-            .collect();
-        assert_eq!(completed, wanted, "{id}");
+        let steps: Vec<_> = undone.iter().map(|(step, _)| json!(step.to_string())).collect();
+        assert_eq!(completed, steps, "{id}");
         for (step, outcome) in undone {
             let told = self.logged(&format!("undo s{step} outcome={outcome} "));
             let all = self.logged(&format!("undo s{step} "));

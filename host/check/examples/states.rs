@@ -43,6 +43,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for finding in &found.findings {
             let (rule, count) = (finding.rule.name(), finding.count);
             println!("    {rule} x{count}: {} [{}]", finding.detail, finding.story);
+            let story =
+                sagahost_check::tell(&program, &name, &input, &spec, &bounds, &finding.story)?;
+            print!("{}", story.text());
         }
     }
     Ok(())

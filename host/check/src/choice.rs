@@ -53,6 +53,19 @@ impl Choice {
         }
     }
 
+    /// How much it takes to follow: of several stories the plainest one is
+    /// told.
+    pub(crate) fn weight(&self) -> u32 {
+        match self {
+            Choice::Ends { how: How::Ok(_) | How::Fail(_) | How::Stopped { .. }, .. } => 2,
+            Choice::Ends { how: How::Unknown { .. }, .. } => 3,
+            Choice::Ends { how: How::Again | How::AgainUnknown { .. }, .. } => 4,
+            Choice::Event { .. } | Choice::Time | Choice::Cancel => 2,
+            Choice::Crash { applied } => 6 + applied.len() as u32,
+            Choice::Mend { .. } | Choice::Done { .. } => 3,
+        }
+    }
+
     /// Whether it is what happens where nothing goes wrong.
     pub(crate) fn is_benign(&self) -> bool {
         self.cost() == (0, 0, 0)

@@ -7,7 +7,7 @@ use sagahost_core::{Attempt, Json, StepOutcome, TaskId, UndoId};
 use crate::checkfile::{Absent, Matches};
 use crate::fault::{Fault, Rule};
 use crate::model::Model;
-use crate::world::{Effect, Presence, Undoer, World, about};
+use crate::world::{Effect, Presence, Undoer, World, number};
 
 /// What a step is to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl World {
         }
         let instance = self.machines[machine].orchestration.instance();
         let key: Rc<str> = instance.idempotency_key(task).into();
-        let about = about(function, input);
+        let about = number((function, input.as_str()));
         self.effects.push(Effect {
             machine,
             task,
@@ -86,19 +86,30 @@ impl World {
             undo: undo.map(Rc::from),
             presence: Presence::Absent,
             asked: false,
-            overtaken: (false, false),
+            overtaken: false,
             after,
             about,
         });
     }
 
-    /// The host begins to undo a step.
-    pub(crate) fn undo_asked(&mut self, machine: usize, undo: UndoId) {
-        let instance = self.machines[machine].orchestration.instance();
-        let Some(attempt) = instance.undo_as_attempt(undo) else { return };
-        for target in self.targets_of_host(machine, undo, &attempt) {
-            self.effects[target].asked = true;
+    /// The host begins to undo a step. Where the saga is undone as a whole,
+    /// what was scheduled after it has to be undone by now.
+    pub(crate) fn undo_asked(&mut self, machine: usize, undo: UndoId) -> Option<Fault> {
+        let it = self.machines[machine].clone();
+        let instance = it.orchestration.instance();
+        let attempt = instance.undo_as_attempt(undo)?;
+        let targets = self.targets_of_host(machine, undo, &attempt);
+        for target in &targets {
+            self.effects[*target].asked = true;
         }
+        instance.unwinding()?;
+        let later = self.effects.iter().any(|effect| {
+            effect.machine == machine
+                && effect.presence == Presence::InPlace
+                && instance.has_undo_left(effect.task)
+                && instance.is_undone_before(effect.task, undo.task)
+        });
+        later.then(|| out_of_order(&attempt.undone.map_or_else(String::new, |it| it.function)))
     }
 
     /// What an undo that the host makes is for: the step's effect, or all that
@@ -146,8 +157,8 @@ impl World {
         let mut faults = Vec::new();
         let told = attempt.undone.as_ref().map(|undone| undone.outcome);
         let absent = model.of(&attempt.function).absent;
-        let by = if by_person { Undoer::Person } else { Undoer::Host(machine, undo) };
-        let whole = self.machines[machine].orchestration.instance().unwinding().is_some();
+        let key = attempt.undone.as_ref().map_or("", |undone| &undone.key);
+        let by = if by_person { Undoer::Person } else { Undoer::Host(number(key)) };
         for target in self.targets_of_host(machine, undo, attempt) {
             let effect = &self.effects[target];
             let function = effect.function.clone();
@@ -157,15 +168,7 @@ impl World {
             }
             let undo_function = &attempt.function;
             match effect.presence {
-                Presence::InPlace => {
-                    if effect.overtaken.1 {
-                        faults.push(out_of_order(&function));
-                    }
-                    self.effects[target].presence = Presence::Undone(by);
-                    if whole && !by_person {
-                        self.overtake(target, false);
-                    }
-                }
+                Presence::InPlace => self.effects[target].presence = Presence::Undone(by),
                 Presence::Absent if absent == Some(Absent::Refused) && !by_person => {
                     faults.push(never_done(undo_function, &function, "did nothing"));
                 }
@@ -246,9 +249,9 @@ impl World {
         match effect.presence {
             Presence::InPlace => {
                 let any = activity.any_order || model.of(&function).any_order;
-                let fault = (effect.overtaken.0 && !any).then(|| out_of_order(&function));
+                let fault = (effect.overtaken && !any).then(|| out_of_order(&function));
                 self.effects[target].presence = Presence::Undone(by);
-                self.overtake(target, true);
+                self.overtake(target);
                 fault
             }
             Presence::Absent if !bears => Some(never_done(&undo, &function, "did nothing")),
@@ -257,23 +260,16 @@ impl World {
         }
     }
 
-    /// Notes of all that should have been removed before this one that it was
-    /// not.
-    fn overtake(&mut self, removed: usize, by_hand: bool) {
+    /// Notes of all that depends on this one that it was not removed before.
+    fn overtake(&mut self, removed: usize) {
         let (machine, task) = (self.effects[removed].machine, self.effects[removed].task);
         let bit = if removed < 64 { 1u64 << removed } else { 0 };
-        let world = self.machines[machine].clone();
-        let instance = world.orchestration.instance();
+        let it = self.machines[machine].clone();
         for effect in &mut self.effects {
-            let later = effect.machine == machine
+            effect.overtaken |= effect.machine == machine
                 && effect.presence == Presence::InPlace
-                && instance.is_undone_before(effect.task, task);
-            if later && by_hand && effect.after & bit != 0 {
-                effect.overtaken.0 = true;
-            }
-            if later && !by_hand {
-                effect.overtaken.1 = true;
-            }
+                && effect.after & bit != 0
+                && it.orchestration.instance().is_undone_before(effect.task, task);
         }
     }
 }

@@ -63,7 +63,6 @@ pub struct Finding {
     pub count: u64,
     /// The shortest way to it, as `--story` reads it.
     pub story: String,
-    pub(crate) choices: Vec<Choice>,
 }
 
 impl Exploration {
@@ -83,6 +82,8 @@ struct Arrival {
     from: State,
     choice: Choice,
     depth: u32,
+    /// The weight of all that led there.
+    weight: u32,
 }
 
 struct Explorer<'a> {
@@ -108,6 +109,7 @@ struct Found {
     functions: BTreeSet<String>,
     count: u64,
     choices: Vec<Choice>,
+    weight: u32,
 }
 
 /// Goes through all that can happen to an orchestrator with this input.
@@ -149,7 +151,14 @@ pub fn explore(
     explorer.run(orchestrator, input, bounds, begun)?;
     explorer.no_way_out();
     explorer.outages(orchestrator, input)?;
-    let mut notes = model.notes.clone();
+    let mut notes = Vec::new();
+    let called = &explorer.stepper.called;
+    let sandboxed: Vec<&str> =
+        model.sandboxed.iter().filter(|it| called.contains(*it)).map(String::as_str).collect();
+    if !sandboxed.is_empty() {
+        let names = sandboxed.join(", ");
+        notes.push(format!("the manifest grants nothing to {names}: that can have no effect"));
+    }
     if !explorer.stepper.uses_undo {
         let before = explorer.found.len();
         explorer.found.retain(|found| found.fault.rule != Rule::AllOrNothing);
@@ -172,7 +181,6 @@ pub fn explore(
         functions: found.functions,
         count: found.count,
         story: found.choices.iter().map(Choice::to_string).collect::<Vec<_>>().join(" "),
-        choices: found.choices,
     });
     Ok(Exploration {
         orchestrator: orchestrator.to_owned(),
@@ -253,7 +261,8 @@ impl Explorer<'_> {
         };
         self.report(faults, Some(from), Some(&choice));
         let benign = choice.is_benign();
-        let to = self.arrive(world, Some(Arrival { from, choice, depth: depth + 1 }));
+        let weight = self.weight(from) + choice.weight();
+        let to = self.arrive(world, Some(Arrival { from, choice, depth: depth + 1, weight }));
         self.edges.push((from, to));
         if benign {
             self.benign.push((from, to));
@@ -280,17 +289,45 @@ impl Explorer<'_> {
     fn report(&mut self, faults: Vec<Fault>, state: Option<State>, choice: Option<&Choice>) {
         for fault in faults {
             let group = (fault.rule.clone(), fault.group.clone());
-            if let Some(at) = self.groups.get(&group) {
-                let found = &mut self.found[*at];
+            let weight =
+                state.map_or(0, |state| self.weight(state)) + choice.map_or(0, Choice::weight);
+            let known = self.groups.get(&group).copied();
+            if let Some(at) = known {
+                let found = &mut self.found[at];
                 found.count += 1;
-                found.functions.extend(fault.functions);
-                continue;
+                found.functions.extend(fault.functions.iter().cloned());
+                if found.weight <= weight {
+                    continue;
+                }
             }
             let mut choices = state.map_or_else(Vec::new, |state| self.way_to(state));
             choices.extend(choice.cloned());
-            self.groups.insert(group, self.found.len());
+            match known {
+                Some(at) => {
+                    let found = &mut self.found[at];
+                    (found.fault, found.choices, found.weight) = (fault, choices, weight);
+                }
+                None => {
+                    self.groups.insert(group, self.found.len());
+                    let functions = fault.functions.iter().cloned().collect();
+                    self.found.push(Found { fault, functions, count: 1, choices, weight });
+                }
+            }
+        }
+    }
+
+    fn weight(&self, state: State) -> u32 {
+        self.arrivals[state as usize].as_ref().map_or(0, |arrival| arrival.weight)
+    }
+
+    /// Reports what was found on a way of its own.
+    fn report_way(&mut self, fault: Fault, choices: Vec<Choice>) {
+        let group = (fault.rule.clone(), fault.group.clone());
+        if let std::collections::hash_map::Entry::Vacant(free) = self.groups.entry(group) {
+            free.insert(self.found.len());
             let functions = fault.functions.iter().cloned().collect();
-            self.found.push(Found { fault, functions, count: 1, choices });
+            let weight = choices.iter().map(Choice::weight).sum();
+            self.found.push(Found { fault, functions, count: 1, choices, weight });
         }
     }
 
@@ -363,10 +400,7 @@ impl Explorer<'_> {
                         "the saga never ends while {failing} fails: it asks for {function} again and again"
                     );
                     let fault = Fault::of(Rule::NoEnd, failing, detail);
-                    let functions = fault.functions.iter().cloned().collect();
-                    if self.groups.insert((Rule::NoEnd, failing.clone()), 0).is_none() {
-                        self.found.push(Found { fault, functions, count: 1, choices: way });
-                    }
+                    self.report_way(fault, way);
                     break;
                 }
                 if stepped.looped.is_some() {

@@ -4,6 +4,7 @@ use sagahost_core::{End, Instance, StepOutcome};
 use serde_json::Value;
 
 use crate::checkfile::When;
+use crate::effects::Role;
 use crate::expr::Facts;
 use crate::fault::{Fault, Rule};
 use crate::model::Model;
@@ -134,7 +135,7 @@ impl World {
         by_host
             || self.instance(missing.machine).part_was_undone(missing.task)
             || self.child_was_undone(missing.machine)
-            || (self.outcome(missing) == Some(StepOutcome::Failed)
+            || (matches!(self.outcome(missing), Some(StepOutcome::Failed | StepOutcome::Unknown))
                 && in_place.iter().any(|other| other.about == missing.about))
     }
 
@@ -165,6 +166,7 @@ impl World {
             |effect: &&Effect| model.of(&effect.function).has_undo || effect.undo.is_some();
         let skipped = ending == "failed"
             && undone
+            && !self.an_undo_failed(model)
             && in_place.iter().all(|it| done_and_forgotten(it) && can_be_undone(it));
         let functions: Vec<String> = in_place.iter().map(|it| it.function.to_string()).collect();
         let status = self.instance(0).status();
@@ -176,6 +178,19 @@ impl World {
         }
         let rule = if skipped { Rule::UndoSkipped } else { Rule::AllOrNothing };
         Fault { rule, group: ending.to_owned(), functions, detail }
+    }
+
+    /// Whether an undo that was called by hand did not go well: then what came
+    /// after it was not left out, but not come to.
+    fn an_undo_failed(&self, model: &Model) -> bool {
+        self.machines.iter().enumerate().any(|(machine, it)| {
+            let instance = it.orchestration.instance();
+            (0..instance.task_count()).any(|task| {
+                let outcome = instance.step(task).and_then(|step| step.outcome);
+                matches!(outcome, Some(StepOutcome::Failed | StepOutcome::Unknown))
+                    && self.role(model, machine, task) == Role::Undoes
+            })
+        })
     }
 
     /// The author's invariants that do not hold.

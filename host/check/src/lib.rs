@@ -20,7 +20,9 @@ mod judge;
 mod model;
 mod next;
 mod program;
+mod report;
 mod samples;
+mod story;
 mod turn;
 mod world;
 
@@ -30,3 +32,5 @@ pub use error::{CheckError, CheckFileError};
 pub use explore::{Exploration, Finding, explore};
 pub use fault::Rule;
 pub use program::Program;
+pub use report::{Checked, Checks, Report, Sampler, Verdict};
+pub use story::{Journaled, Story, tell};

@@ -59,15 +59,15 @@ pub(crate) struct Model {
     events: HashMap<String, EventSpec>,
     any_event: EventSpec,
     pub(crate) invariants: Vec<Invariant>,
-    /// What was taken to be so without anybody having said it.
-    pub(crate) notes: Vec<String>,
+    /// Activities that were granted nothing, and so can have no effect.
+    pub(crate) sandboxed: BTreeSet<String>,
 }
 
 impl Model {
     pub(crate) fn new(program: &Program, spec: &Spec) -> Self {
         let functions = program.functions();
         let mut activities = HashMap::new();
-        let (mut notes, mut sandboxed) = (Vec::new(), Vec::new());
+        let mut sandboxed = BTreeSet::new();
         for function in functions.iter().filter(|it| it.kind == FunctionKind::Activity) {
             let mut activity = Activity::unheard_of();
             let said = spec.activities.get(&function.name);
@@ -108,15 +108,8 @@ impl Model {
             let known = activity.has_undo || !activity.undoes.is_empty();
             if said.is_none() && !known && program.is_granted_nothing(name) {
                 activity.effect = false;
-                sandboxed.push(name.clone());
+                sandboxed.insert(name.clone());
             }
-        }
-        sandboxed.sort_unstable();
-        if !sandboxed.is_empty() {
-            notes.push(format!(
-                "{} can have no effect: the manifest grants nothing",
-                sandboxed.join(", ")
-            ));
         }
         let any_event = EventSpec { values: vec![Json::null()], raised: Raised::Always };
         Model {
@@ -125,7 +118,7 @@ impl Model {
             events: spec.events.clone().into_iter().collect(),
             any_event,
             invariants: spec.invariants.clone(),
-            notes,
+            sandboxed,
         }
     }
 

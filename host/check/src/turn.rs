@@ -1,7 +1,7 @@
 //! Something happens to a saga: the pure core decides what follows, and the
 //! orchestrator's code goes on as far as it can.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
@@ -44,6 +44,8 @@ pub(crate) struct Stepper<'a> {
     replayed: HashSet<u64>,
     /// Whether any step had an undo, or was a pivot.
     pub(crate) uses_undo: bool,
+    /// The activities that were called.
+    pub(crate) called: BTreeSet<String>,
     /// Something of the host's that went wrong, and is nobody's fault.
     pub(crate) error: Option<CheckError>,
 }
@@ -57,6 +59,7 @@ impl<'a> Stepper<'a> {
             codes: Vec::new(),
             replayed: HashSet::new(),
             uses_undo: false,
+            called: BTreeSet::new(),
             error: None,
         }
     }
@@ -306,6 +309,9 @@ impl<'a> Stepper<'a> {
     fn journaled(&mut self, stepped: &mut Stepped, machine: usize, event: &Event) {
         let asked = match event {
             Event::Scheduled { task, function, input, undo, pivot, .. } => {
+                if !self.called.contains(function) {
+                    self.called.insert(function.clone());
+                }
                 let known = self.model.of(function);
                 self.uses_undo |= undo.is_some() || *pivot;
                 self.uses_undo |= known.has_undo || !known.undoes.is_empty();
@@ -321,7 +327,8 @@ impl<'a> Stepper<'a> {
             | Event::EventAwaited { task, .. }
             | Event::CompensationRequested { task, .. } => Some(*task),
             Event::UndoScheduled { undo, .. } => {
-                stepped.world.undo_asked(machine, *undo);
+                let fault = stepped.world.undo_asked(machine, *undo);
+                stepped.faults.extend(fault);
                 None
             }
             _ => None,

@@ -4,7 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
-use sagahost_core::{Json, Millis, Orchestration, StepOutcome, TaskId, UndoId, Work};
+use sagahost_core::{Json, Millis, Orchestration, StepOutcome, TaskId, Work};
 use sha2::{Digest, Sha256};
 
 use crate::code::Place;
@@ -29,8 +29,8 @@ pub(crate) struct Machine {
 pub(crate) enum Undoer {
     /// A step, called by the orchestrator.
     Step(usize, TaskId),
-    /// The host.
-    Host(usize, UndoId),
+    /// The host, with the key that it makes of this one, which is a step's.
+    Host(u64),
     Person,
 }
 
@@ -56,9 +56,9 @@ pub(crate) struct Effect {
     pub(crate) presence: Presence,
     /// Whether an undo of it was called, whatever became of that.
     pub(crate) asked: bool,
-    /// Whether an earlier effect was removed while this one was in place: by
-    /// hand, by the host.
-    pub(crate) overtaken: (bool, bool),
+    /// Whether an earlier effect was removed by hand while this one was in
+    /// place.
+    pub(crate) overtaken: bool,
     /// The effects, as bits, whose steps were complete when this one's was
     /// scheduled.
     pub(crate) after: u64,
@@ -95,10 +95,10 @@ impl Hasher for Bytes {
     }
 }
 
-/// A number for what an effect is about.
-pub(crate) fn about(function: &str, input: &Json) -> u64 {
+/// A number for something, always the same.
+pub(crate) fn number(of: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (function, input.as_str()).hash(&mut hasher);
+    of.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -134,14 +134,6 @@ impl World {
             at = parent.map(|(parent, _)| parent);
         }
         false
-    }
-
-    /// How a step is spoken of in a story: `3`, or `1/3` for a child's.
-    pub(crate) fn step_name(machine: usize, task: TaskId) -> String {
-        match machine {
-            0 => task.to_string(),
-            machine => format!("{machine}/{task}"),
-        }
     }
 
     /// All that makes a difference to what can still happen, as a number.

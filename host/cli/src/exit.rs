@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     Conflict = 6,
     /// The time to wait is up; what was waited for goes on.
     TimeUp = 7,
+    /// Nothing was found, and not everything was looked at.
+    Unproven = 8,
 }
 
 /// An error that says with which code the program ends.

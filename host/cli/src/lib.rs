@@ -5,6 +5,7 @@
 mod bench;
 mod board;
 mod build;
+mod check;
 mod client;
 mod dev;
 mod example;
@@ -60,7 +61,8 @@ Exit codes:
   4  there is no such instance or function
   5  the API key is missing or does not allow it
   6  the state of the instance does not allow it
-  7  the time to wait is up"
+  7  the time to wait is up
+  8  a check found nothing, but could not look at everything"
 )]
 struct Cli {
     /// Print JSON, for programs
@@ -80,6 +82,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Build the functions as the manifest says
     Build(build::BuildArgs),
+    /// Look for anything that could leave a saga half done
+    Check(check::CheckArgs),
     /// Send a component to a host
     Deploy(admin::DeployArgs),
     /// Show which functions a host has
@@ -155,6 +159,7 @@ fn run(command: Command) -> Result<()> {
         Command::Repair(args) => on_one_core(undo::repair(args)),
         Command::Terminate(args) => on_one_core(instances::terminate(args)),
         Command::Purge(args) => on_one_core(instances::purge(args)),
+        Command::Check(args) => check::run(args),
         Command::Key(args) => keys::run(args),
         Command::Bench(args) => bench::run(args),
     }

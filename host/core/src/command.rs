@@ -96,6 +96,11 @@ pub enum Rejected {
     /// It has no such step, or one that nothing undoes.
     #[error("there is no step {0} that could be repaired")]
     NoSuchStep(UndoId),
+    /// An undo has to be done.
+    #[error(
+        "what is stuck of step {0} is its undo, which has to be done: retry it, or do it by hand"
+    )]
+    UndoFailed(UndoId),
     /// That step is not stuck.
     #[error("step {0} is not stuck")]
     NotStuck(UndoId),

@@ -89,6 +89,13 @@ impl Instance {
         }
     }
 
+    /// Whether something of this step is still to be undone, and has not
+    /// begun.
+    pub fn has_undo_left(&self, task: TaskId) -> bool {
+        let mut left = self.left_of(task).into_iter();
+        left.any(|(_, undo)| self.undos.get(&undo).is_some_and(|it| it.state == UndoState::Armed))
+    }
+
     /// What an attempt of an undo is told, whether or not one is out.
     pub fn undo_as_attempt(&self, undo: UndoId) -> Option<Attempt> {
         let found = self.undos.get(&undo)?;

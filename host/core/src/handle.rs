@@ -103,7 +103,7 @@ impl Orchestration {
             ended_at: self.now,
             chance: self.cursor.chance(task, attempt),
         };
-        let may_be_passed = found.pivot && failure.kind.outcome_unknown();
+        let may_be_passed = found.pivot && (found.unknown || failure.kind.outcome_unknown());
         let retry_at = if self.instance.is_unwound(task) && !found.pivot {
             None
         } else if self.instance.past_pivot || may_be_passed {
@@ -185,6 +185,9 @@ impl Orchestration {
                 true => Rejected::NotStuck(step),
                 false => Rejected::NoSuchStep(step),
             });
+        }
+        if repair == Repair::Failed && work != forward {
+            return Err(Rejected::UndoFailed(step));
         }
         self.record(Event::Repaired { step, repair, note, by });
         self.attempt(work);

@@ -5,6 +5,7 @@
 //! is to be done comes out as data. That is why all of it can be tested
 //! exhaustively, and quickly.
 
+mod apply;
 mod command;
 mod event;
 mod explore;

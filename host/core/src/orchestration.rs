@@ -104,9 +104,9 @@ impl Orchestration {
 
     pub(crate) fn record(&mut self, event: Event) {
         let record = Record(self.now, event);
-        let stuck = self.instance.stuck.len();
+        let before = self.instance.needs();
         self.instance.apply(&record);
-        self.turn.stuck |= self.instance.stuck.len() > stuck;
+        self.turn.stuck |= self.instance.needs() > before;
         self.turn.records.push(record);
     }
 
@@ -140,6 +140,8 @@ impl Orchestration {
         self.cursor.asked(&request);
         match request {
             Request::Activity { function, input, policy, undo, scope, pivot } => {
+                // Past the pivot nothing is undone, and nothing is needed for it.
+                let undo = undo.filter(|_| !self.instance.past_pivot);
                 let impossible = undo.as_ref().and_then(not_deployed);
                 self.record(Event::Scheduled { task, function, input, policy, undo, scope, pivot });
                 match impossible {
@@ -155,6 +157,7 @@ impl Orchestration {
                 }
             }
             Request::Child { function, input, undo, by_hand, scope, pivot } => {
+                let undo = undo.filter(|_| !self.instance.past_pivot);
                 let impossible = undo.as_ref().and_then(not_deployed);
                 let id = format!("{}:{task:04x}", self.instance.started.execution);
                 let start = ChildStart {

@@ -241,6 +241,9 @@ pub enum Repair {
     RetryWith(Json),
     /// Taken as done: somebody did it by hand. For a step, this is its result.
     Done(Json),
+    /// Taken as failed: somebody found that the step did nothing. For a step
+    /// only; an undo has to be done.
+    Failed,
 }
 
 /// How far a saga has come with what it did, beside its runtime status.
@@ -310,5 +313,85 @@ impl SagaState {
 impl std::fmt::Display for SagaState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_undo_is_named_by_its_task_and_its_part() {
+        let names = [
+            ("0", 0, 0),
+            ("3", 3, 0),
+            ("3.1", 3, 1),
+            ("4294967295.4294967295", u32::MAX, u32::MAX),
+        ];
+        for (name, task, part) in names {
+            let id = UndoId { task, part };
+            assert_eq!(id.to_string(), name);
+            assert_eq!(name.parse(), Ok(id));
+            assert_eq!(serde_json::to_value(id).unwrap(), name);
+            assert_eq!(serde_json::from_value::<UndoId>(name.into()).unwrap(), id);
+        }
+        assert_eq!(UndoId::from(7), "7".parse().unwrap());
+        // Also where the text had to be unescaped.
+        assert_eq!(serde_json::from_str::<UndoId>(r#""\u0033.1""#).unwrap().task, 3);
+    }
+
+    #[test]
+    fn what_names_no_undo_is_an_error() {
+        for text in ["", "x", "-1", "3.", ".1", "3.0", "3.1.1", "3,1", " 3", "4294967296", "3.x"] {
+            assert_eq!(text.parse::<UndoId>(), Err(BadUndoId), "{text:?}");
+            assert!(serde_json::from_value::<UndoId>(text.into()).is_err(), "{text:?}");
+        }
+        assert!(serde_json::from_str::<UndoId>("3").is_err(), "a number is no text");
+    }
+
+    #[test]
+    fn undos_are_ordered_by_task_and_part() {
+        let mut ids: Vec<UndoId> = ["10", "2.2", "2", "2.1"].map(|id| id.parse().unwrap()).into();
+        ids.sort();
+        let names: Vec<_> = ids.iter().map(UndoId::to_string).collect();
+        assert_eq!(names, ["2", "2.1", "2.2", "10"]);
+    }
+
+    #[test]
+    fn each_saga_state_has_a_name_and_a_code() {
+        for (code, state) in SagaState::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(state.code()), code);
+            assert_eq!(SagaState::from_code(state.code()), Some(state));
+            let name = state.as_str();
+            assert_eq!(SagaState::from_name(&name.to_uppercase()), Some(state));
+            assert_eq!(state.to_string(), name);
+            assert_eq!(serde_json::to_value(state).unwrap(), name);
+        }
+        assert_eq!(SagaState::from_code(7), None);
+        assert_eq!(SagaState::from_name("undone"), None);
+    }
+
+    #[test]
+    fn when_says_which_outcomes_are_undone() {
+        use StepOutcome::{Completed, Failed, Unknown};
+        let included = |when: UndoWhen| [Completed, Unknown, Failed].map(|it| when.includes(it));
+        assert_eq!(included(UndoWhen::CompletedOrUnknown), [true, true, false]);
+        assert_eq!(included(UndoWhen::Always), [true, true, true]);
+        assert_eq!(included(UndoWhen::Completed), [true, false, false]);
+    }
+
+    #[test]
+    fn a_compensation_that_says_little_is_short() {
+        let compensation = Compensation {
+            function: "Undo".into(),
+            digest: None,
+            input: None,
+            policy: CallPolicy::default(),
+            when: UndoWhen::default(),
+        };
+        let written = serde_json::to_value(&compensation).unwrap();
+        assert_eq!(written.as_object().unwrap().len(), 2, "{written}");
+        assert_eq!(serde_json::from_value::<Compensation>(written).unwrap(), compensation);
     }
 }

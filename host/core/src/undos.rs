@@ -100,9 +100,11 @@ pub struct Stuck {
 }
 
 impl Instance {
-    /// Registers how a step is undone.
+    /// Registers how a step is undone. A step whose undo is deployed nowhere
+    /// is not begun, and there is nothing to undo, also where it is always to
+    /// be undone: the saga would wait for that undo for ever.
     pub(crate) fn arm(&mut self, task: TaskId, undo: Option<&Compensation>, at: Millis) {
-        if let Some(compensation) = undo {
+        if let Some(compensation) = undo.filter(|undo| undo.digest.is_some()) {
             self.register(task.into(), compensation.clone(), None, at);
         }
     }
@@ -217,6 +219,7 @@ impl Instance {
         let UndoState::Stuck { attempt, .. } = undo.state else { return };
         match repair {
             Repair::Done(_) => return self.set_undo(id, UndoState::Done, at),
+            Repair::Failed => return,
             Repair::Retry => {}
             Repair::RetryWith(input) => undo.mended = Some(input.clone()),
         }
@@ -306,6 +309,14 @@ impl Instance {
         left
     }
 
+    /// The last step of which something is left to undo.
+    pub(crate) fn last_left(&self) -> Option<TaskId> {
+        let mut undos = self.undos.iter().rev();
+        undos
+            .find(|(_, undo)| !matches!(undo.state, UndoState::Done | UndoState::Dropped))
+            .map(|(id, _)| id.task)
+    }
+
     /// What would be undone now, in order. Of a step that still runs it is not
     /// known yet; it is taken to need its undo.
     pub fn undo_plan(&self) -> Vec<PlannedUndo> {
@@ -393,6 +404,12 @@ impl Instance {
             });
         }
         stuck
+    }
+
+    /// How much needs a person.
+    pub(crate) fn needs(&self) -> usize {
+        let code = matches!(self.blocked, Some(BlockedReason::PastPivot { .. }));
+        self.stuck.len() + usize::from(code)
     }
 
     /// The failure with which the code ended, if it did.

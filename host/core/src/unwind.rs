@@ -1,5 +1,7 @@
 //! Undoing: what sets it off, what it waits for, and what comes next.
 
+use std::collections::HashSet;
+
 use crate::command::{ChildStop, Rejected};
 use crate::instance::{TaskKind, TaskState};
 use crate::orchestration::Orchestration;
@@ -13,7 +15,6 @@ impl Orchestration {
     pub(crate) fn code_failed(&mut self, failure: Failure) {
         if self.instance.past_pivot {
             self.record(Event::Blocked(BlockedReason::PastPivot { failure }));
-            self.turn.stuck = true;
         } else {
             self.unwind(Cause::Failed(failure));
         }
@@ -127,16 +128,20 @@ impl Orchestration {
             undo.task < below
                 && inner.is_some_and(|inner| self.instance.scopes.contains(scope, inner))
         };
-        let active: Vec<UndoId> =
-            self.instance.tally.active.iter().copied().filter(is_part).collect();
-        if past_pivot || !undo {
+        let tally = &self.instance.tally;
+        if past_pivot || !undo || tally.armed == 0 {
             // Nothing more begins; what has begun comes to its end.
+            let hands_over = !undo && !past_pivot;
             let stuck = self.instance.stuck.keys().any(|work| match work {
-                Work::Undo(undo) => past_pivot && is_part(undo),
+                Work::Undo(undo) => !hands_over && is_part(undo),
                 Work::Step(_) => false,
             });
-            return active.is_empty() && !stuck;
+            return !stuck && !tally.active.iter().any(is_part);
         }
+        // Steps of which nothing is left are passed over unseen: there may be
+        // thousands.
+        let Some(last) = self.instance.last_left() else { return true };
+        let below = below.min(last.saturating_add(1));
         let left = |task| self.instance.left_of(task);
         let frontier = self.instance.scopes.frontier(scope, below, &left);
         if frontier.is_empty() {
@@ -144,7 +149,9 @@ impl Orchestration {
         }
         // An undo that another scope began, and that is not at its turn here,
         // is waited for.
-        if active.iter().all(|undo| frontier.contains(undo)) {
+        let begun: HashSet<UndoId> = frontier.iter().copied().collect();
+        let in_turn = tally.active.iter().filter(|undo| is_part(undo)).all(|u| begun.contains(u));
+        if in_turn {
             for undo in frontier {
                 self.begin_undo(undo);
             }

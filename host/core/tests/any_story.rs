@@ -5,6 +5,8 @@ mod support;
 
 use proptest::prelude::*;
 use sagahost_core::*;
+use support::check::{check_end, check_state};
+use support::explore::{Choice, How, Node, Outside, Saga};
 use support::*;
 
 /// What happens next in a story.
@@ -121,6 +123,112 @@ fn to_the_end(world: &mut World) {
             }
         }
         happen(world, &Happening::Pass(100));
+    }
+}
+
+/// What the orchestrator of a saga does: steps, children, scopes, undo.
+fn saga_op() -> impl Strategy<Value = Op> {
+    let when = prop_oneof![
+        2 => Just(None),
+        4 => Just(Some(UndoWhen::CompletedOrUnknown)),
+        1 => Just(Some(UndoWhen::Always)),
+        1 => Just(Some(UndoWhen::Completed)),
+    ];
+    let step = (0u8..9, when, 0u32..4, prop::bool::weighted(0.1), prop::bool::weighted(0.9));
+    let step =
+        step.prop_map(|(n, undo, scope, pivot, deployed)| Step { n, undo, scope, pivot, deployed });
+    prop_oneof![
+        8 => step.clone().prop_map(Op::Step),
+        2 => (step, any::<bool>()).prop_map(|(step, by_hand)| Op::Child { step, by_hand }),
+        2 => (0u32..4).prop_map(Op::Open),
+        1 => (0u32..4).prop_map(Op::Parallel),
+        2 => (0u32..4).prop_map(Op::Compensate),
+        3 => (0u32..6).prop_map(Op::Await),
+        2 => (0u32..6).prop_map(Op::Try),
+        2 => Just(Op::AwaitAny),
+        1 => Just(Op::TryAny),
+        1 => (0u32..6, 1usize..4).prop_map(|(task, skipped)| Op::UnlessFailed(task, skipped)),
+        1 => prop_oneof![Just(Op::Return), Just(Op::Fail), Just(Op::Trap)],
+        3 => op(),
+    ]
+}
+
+fn outside() -> impl Strategy<Value = Vec<Outside>> {
+    let all = vec![
+        Outside::Cancel,
+        Outside::TerminateAndUndo,
+        Outside::Terminate,
+        Outside::HandOver,
+        Outside::Deadline,
+    ];
+    prop::sample::subsequence(all, 0..=5)
+}
+
+/// Whatever lets a saga go on, first of all what goes well.
+fn best(choices: Vec<Choice>) -> Option<Choice> {
+    let rank = |choice: &Choice| match choice {
+        Choice::End(_, How::Ok) | Choice::Child(_, How::Ok, _) => 0,
+        Choice::Repair(_, 2) => 1,
+        Choice::Pass => 2,
+        Choice::Raise => 3,
+        _ => 4,
+    };
+    choices.into_iter().min_by_key(rank).filter(|choice| rank(choice) < 4)
+}
+
+/// Checks a state; whether the story goes on.
+fn goes_on(node: &Node) -> bool {
+    check_state(node);
+    if node.world.ended() {
+        check_end(node);
+    }
+    !node.world.ended()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_story_of_any_saga_leaves_in_place_what_the_rules_say(
+        script in prop::collection::vec(saga_op(), 0..14),
+        outside in outside(),
+        attempts in 0u32..3,
+        undo_attempts in 0u32..3,
+        story in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        let saga = Saga {
+            attempts,
+            undo_attempts,
+            outside,
+            crashes: u8::MAX,
+            undo_failures: u8::MAX,
+            failing: u32::MAX,
+            events: 60,
+            handed: vec![&[], &[0], &[0, 0, 2]],
+            ..Saga::new(script)
+        };
+        let mut node = saga.start();
+        for happening in story {
+            let choices = node.choices(&saga);
+            if !goes_on(&node) || choices.is_empty() {
+                break;
+            }
+            let choice = happening.get(&choices).clone();
+            if choice == Choice::Crash && node.world.instance().events().is_multiple_of(2) {
+                node.world.reload();
+            }
+            node.choose(&choice);
+        }
+        for _ in 0..300 {
+            if !goes_on(&node) {
+                break;
+            }
+            let Some(choice) = best(node.choices(&saga)) else { break };
+            node.choose(&choice);
+        }
+        let instance = node.world.instance();
+        let waits = !instance.is_busy() && instance.running().is_empty() && instance.unwinding().is_none();
+        prop_assert!(node.world.ended() || waits, "{:?}", instance);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rules of undo, one by one.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use sagahost_core::*;
@@ -409,26 +411,29 @@ fn scopes_nest_up_to_a_limit() {
     }
 }
 
-/// Ten thousand steps at once, and then their undos.
-fn many(first: &[Op], at_a_time: usize) {
-    const MANY: u32 = 10_000;
+const MANY: u32 = 10_000;
+
+/// Ten thousand steps at once.
+fn many(first: &[Op], last: &[Op]) -> World {
     let steps = (0..MANY).map(|_| step(0).op());
-    let all = first.iter().cloned().chain(steps).chain((0..MANY).map(Await)).chain([Fail]);
-    let mut world = start(&all.collect::<Vec<_>>());
-    assert_eq!(world.out.len(), MANY as usize);
-    let ends = |world: &mut World| {
-        let out = std::mem::take(&mut world.out);
-        let ends = out.iter().map(|out| world.attempt_ended(out.work, out.attempt, done()));
-        let ends = ends.collect();
-        world.turn_of(ends).expect("never rejected");
-        out.len()
-    };
-    ends(&mut world);
+    start(&first.iter().cloned().chain(steps).chain(last.iter().cloned()).collect::<Vec<_>>())
+}
+
+/// All attempts that are out end, in one turn.
+fn all_end(world: &mut World, outcome: &Result<Json, Failure>) -> usize {
+    let out = std::mem::take(&mut world.out);
+    let ends = out.iter().map(|out| world.attempt_ended(out.work, out.attempt, outcome.clone()));
+    let ends = ends.collect();
+    world.turn_of(ends).expect("never rejected");
+    out.len()
+}
+
+fn all_are_undone(mut world: World, at_a_time: u32) {
     assert_eq!(world.instance().undo_plan().len(), MANY as usize);
     let mut undone = 0;
     while !world.ended() {
-        assert_eq!(world.out.len(), at_a_time.min(MANY as usize));
-        undone += ends(&mut world);
+        assert_eq!(world.out.len(), at_a_time as usize);
+        undone += all_end(&mut world, &done());
     }
     assert_eq!((undone, world.state()), (MANY as usize, SagaState::Compensated));
     assert_eq!(world.instance().undone_steps().len(), MANY as usize);
@@ -436,12 +441,34 @@ fn many(first: &[Op], at_a_time: usize) {
 
 #[test]
 fn ten_thousand_steps_are_undone_at_once() {
-    many(&[Parallel(0)], usize::MAX);
+    let awaits: Vec<_> = (0..MANY).map(Await).chain([Fail]).collect();
+    let mut world = many(&[Parallel(0)], &awaits);
+    all_end(&mut world, &done());
+    all_are_undone(world, MANY);
 }
 
 #[test]
 fn ten_thousand_steps_are_undone_one_after_the_other() {
-    many(&[], 1);
+    let awaits: Vec<_> = (0..MANY).map(Await).chain([Fail]).collect();
+    let mut world = many(&[], &awaits);
+    all_end(&mut world, &done());
+    all_are_undone(world, 1);
+}
+
+#[test]
+fn ten_thousand_steps_that_run_are_ended_and_undone() {
+    let mut world = many(&[Parallel(0)], &[Await(0)]);
+    world.cancel().expect("it runs");
+    assert_eq!(world.last.stops.len(), MANY as usize);
+    let cancelled = Failure::host(FailureKind::Cancelled, "told to end");
+    all_end(&mut world, &Err(cancelled));
+    all_are_undone(world, MANY);
+}
+
+#[test]
+fn ten_thousand_steps_are_not_begun_where_the_code_fails_at_once() {
+    let world = many(&[], &[Fail]);
+    assert_eq!((world.out.len(), world.ended()), (0, true));
 }
 
 #[test]

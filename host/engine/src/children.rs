@@ -109,7 +109,7 @@ impl Inner {
         tokio::spawn(async move {
             let outcome = match started {
                 Ok((begun, started)) => inner.see_to(&id, begun, started).await,
-                Err(failure) => Some((Err(failure), Vec::new())),
+                Err(failure) => inner.not_startable(&id, failure).await,
             };
             if let Some(outcome) = outcome {
                 inner.child_ended(parent, outcome);
@@ -134,6 +134,21 @@ impl Inner {
                     begun = self.begin(id, started.clone());
                 }
                 Ok(Ok(())) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// What becomes of a child that cannot be started now: one that began
+    /// before is there all the same, with all that it did.
+    async fn not_startable(&self, id: &str, failure: Failure) -> Option<Outcome> {
+        loop {
+            match self.read_row(id).await {
+                Ok(Some(_)) => return self.report_of(id).await,
+                Ok(None) => return Some((Err(failure), Vec::new())),
+                Err(error) => {
+                    tracing::error!(instance = id, error, "a child cannot be read; trying again");
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     }

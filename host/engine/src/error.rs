@@ -106,6 +106,16 @@ pub enum CommandError {
         /// The step.
         step: UndoId,
     },
+    /// It is the undo of that step that is stuck, and an undo has to be done.
+    #[error(
+        "what is stuck of step {step} of instance '{id}' is its undo, which has to be done: retry it, or do it by hand"
+    )]
+    UndoFailed {
+        /// The id.
+        id: String,
+        /// The step.
+        step: UndoId,
+    },
     /// That step needs no repair.
     #[error("step {step} of instance '{id}' is not stuck")]
     NotStuck {
@@ -136,6 +146,7 @@ impl CommandError {
             Rejected::PastPivot => CommandError::PastPivot { id },
             Rejected::Undoing => CommandError::Undoing { id },
             Rejected::NoSuchStep(step) => CommandError::NoSuchStep { id, step },
+            Rejected::UndoFailed(step) => CommandError::UndoFailed { id, step },
             Rejected::NotStuck(step) => CommandError::NotStuck { id, step },
         }
     }

@@ -12,12 +12,14 @@ impl Inner {
     pub(crate) async fn run(&self, body: &mut Body) {
         loop {
             let (start, replaying) = {
-                let guest = guest::lock(&body.guest);
-                let orchestration = &guest.orchestration;
+                let mut guest = guest::lock(&body.guest);
+                let orchestration = &mut guest.orchestration;
                 if !orchestration.may_run() {
-                    drop(guest);
-                    // What comes needs no code.
-                    body.resident = None;
+                    // What comes needs no code, unless it turns out that the
+                    // saga goes forward: then it runs from its beginning.
+                    if body.resident.take().is_some() {
+                        orchestration.rewind();
+                    }
                     return;
                 }
                 let blocked = orchestration.instance().blocked().is_some();

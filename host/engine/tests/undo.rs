@@ -321,3 +321,19 @@ async fn past_its_pivot_a_saga_only_goes_forward() {
     );
     assert!(bed.undone().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_while_the_pivot_runs_is_void_once_that_completes() {
+    let bed = Bed::new().await;
+    let steps = json!([step("a"), with("b", "holdMs", 1_000), step("c")]);
+    bed.start("StepsSaga", "s", json!({"steps": steps, "pivot": 1})).await;
+    bed.until("the pivot runs", || bed.effects() == ["a", "b"]).await;
+    bed.engine.cancel("s", "too late").await.unwrap();
+    // The code was not needed meanwhile; now it goes on where it was.
+    assert_eq!(bed.end("s").await.status, RuntimeStatus::Completed);
+    assert_eq!(
+        (bed.effects(), bed.saga("s")),
+        (vec!["a".into(), "b".into(), "c".into()], SagaState::Committed)
+    );
+    bed.engine.replay("s").await.unwrap();
+}

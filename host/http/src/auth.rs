@@ -119,6 +119,7 @@ mod tests {
             ("POST", "/api/instances/raiseEvent/cancel".to_owned(), Key(Manage)),
             ("POST", "/api/instances/a/undo/3/retry".to_owned(), Key(Manage)),
             ("POST", "/api/instances/a/undo/3.1/done".to_owned(), Key(Manage)),
+            ("POST", "/api/instances/a/undo/3/failed".to_owned(), Key(Manage)),
             ("POST", "/api/instances/raiseEvent/undo/raiseEvent/done".to_owned(), Key(Manage)),
             ("POST", base("instances/a/raiseEvent/E"), Key(Use)),
             ("DELETE", base("instances/a"), Key(Manage)),

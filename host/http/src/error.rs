@@ -126,6 +126,7 @@ impl From<CommandError> for ApiError {
             CommandError::NoSuchStep { .. } => {
                 Self::new(StatusCode::NOT_FOUND, "NoSuchStep", message)
             }
+            CommandError::UndoFailed { .. } => Self::conflict("UndoHasToBeDone", message),
             CommandError::NotStuck { .. } => Self::conflict("NotStuck", message),
             CommandError::Store(_) => Self::unavailable("StoreFailed", message),
             CommandError::ShuttingDown => Self::unavailable("ShuttingDown", message),
@@ -229,6 +230,7 @@ mod tests {
             (CommandError::Undoing { id: id() }, 409, "BeingUndone"),
             (CommandError::NoSuchStep { id: id(), step }, 404, "NoSuchStep"),
             (CommandError::NotStuck { id: id(), step }, 409, "NotStuck"),
+            (CommandError::UndoFailed { id: id(), step }, 409, "UndoHasToBeDone"),
         ] {
             let error = ApiError::from(error);
             assert_eq!((error.status.as_u16(), error.kind), (status, kind));

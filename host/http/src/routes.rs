@@ -22,6 +22,7 @@ pub(crate) fn router(app: Shared) -> Router {
         .route("/api/instances/{id}/undo", get(saga::undo))
         .route("/api/instances/{id}/undo/{step}/retry", post(saga::retry))
         .route("/api/instances/{id}/undo/{step}/done", post(saga::done))
+        .route("/api/instances/{id}/undo/{step}/failed", post(saga::failed))
         .route(&managed("orchestrators/{name}"), post(start::start))
         .route(&managed("orchestrators/{name}/{id}"), post(start::start_with_id))
         .route(&managed("instances"), get(instances::list).delete(instances::purge_where))

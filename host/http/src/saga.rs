@@ -230,6 +230,13 @@ struct DoneBody {
     output: Option<Json>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FailedBody {
+    note: String,
+    by: String,
+}
+
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
 }
@@ -256,6 +263,16 @@ pub(crate) async fn done(
         read(bytes, "{\"note\": \"...\", \"by\": \"...\"}, and \"output\" for its result")?;
     let repair = Repair::Done(output.unwrap_or_else(Json::null));
     repaired(&app, &id, &step, repair, Said::new(&note, &by)?).await
+}
+
+pub(crate) async fn failed(
+    State(app): State<Shared>,
+    Params((id, step)): Params<(String, String)>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let bytes = body::read(request.into_body(), app.body()).await?;
+    let FailedBody { note, by } = read(bytes, "{\"note\": \"...\", \"by\": \"...\"}")?;
+    repaired(&app, &id, &step, Repair::Failed, Said::new(&note, &by)?).await
 }
 
 /// What a person has to say about a repair, and who it is.

@@ -28,7 +28,7 @@ const OPERATIONS: [&str; 10] = [
     "cancel",
     "undo",
 ];
-const REPAIRS: [&str; 2] = ["retry", "done"];
+const REPAIRS: [&str; 3] = ["retry", "done", "failed"];
 
 /// The path as the routes spell it, where it is spelled otherwise: the case of
 /// the words of a route is free, and slashes at its end count for nothing.

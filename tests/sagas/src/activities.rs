@@ -100,3 +100,11 @@ async fn notify(_order: String) -> Result<(), Failure> {
 async fn print(_order: String) -> Result<(), Failure> {
     Ok(())
 }
+
+// This one changes nothing.
+
+/// What shipping costs.
+#[sagahost::activity(retry(max_attempts = 1))]
+async fn quote(_order: String) -> Result<u32, Failure> {
+    Ok(5)
+}

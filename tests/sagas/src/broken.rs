@@ -83,6 +83,13 @@ async fn says_false(ctx: OrchestratorContext) -> bool {
     reserved.is_ok() && charged.is_ok()
 }
 
+/// Takes no notice of an answer that says that nothing was done.
+#[sagahost::orchestrator]
+async fn ignores_no(ctx: OrchestratorContext) -> Result<(), Failure> {
+    ctx.activity::<bool>("Charge", ORDER).await?;
+    ctx.activity::<()>("Ship", ORDER).await
+}
+
 /// Prepares to undo, and does not wait for it, so that it never begins.
 #[sagahost::orchestrator]
 async fn never_compensates(ctx: OrchestratorContext) -> Result<bool, Failure> {

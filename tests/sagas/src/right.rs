@@ -111,6 +111,22 @@ async fn each_item(ctx: OrchestratorContext, items: Vec<String>) -> Result<usize
     Ok(items.len())
 }
 
+/// Does without the answer of a step that changes nothing.
+#[sagahost::orchestrator]
+async fn quoted(ctx: OrchestratorContext) -> Result<u32, Failure> {
+    let price = ctx.activity::<u32>("Quote", ORDER).await.unwrap_or(10);
+    ctx.activity::<()>("Ship", ORDER).await?;
+    Ok(price)
+}
+
+/// Does without a step that it would only like to have.
+#[sagahost::orchestrator]
+async fn optional_step(ctx: OrchestratorContext) -> Result<bool, Failure> {
+    let packed = ctx.activity::<u32>("Pack", ORDER).retry(RetryPolicy::never()).await;
+    ctx.activity::<()>("Ship", ORDER).await?;
+    Ok(packed.is_ok())
+}
+
 /// Undone all at the same time.
 #[sagahost::orchestrator]
 async fn undone_in_parallel(ctx: OrchestratorContext) -> Result<(), Failure> {

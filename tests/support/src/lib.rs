@@ -9,7 +9,7 @@ const TARGET: &str = "wasm32-wasip2";
 
 /// One at a time: built together, cargo would give each the features that any
 /// of them asks for.
-const PACKAGES: [&str; 3] = ["guest-activities", "guest-orchestrator", "test-guests"];
+const PACKAGES: [&str; 4] = ["guest-activities", "guest-orchestrator", "test-guests", "test-sagas"];
 
 /// The root of the repository.
 #[must_use]
@@ -40,17 +40,11 @@ pub fn guests() -> &'static Path {
 /// When it cannot be built; the message says why.
 #[must_use]
 pub fn guest_with(feature: &str) -> PathBuf {
-    // Not among the others, which would have to be built anew after it.
-    const DIR: &str = "target/guests-changed";
+    // A folder for each: two features in one would be built anew in turns.
+    let dir = format!("target/guests-{feature}");
     let _lock = lock();
-    build_guest(&["--target-dir", DIR, "-p", "test-guests", "--features", feature]);
-    let built = root().join(DIR).join(TARGET).join("guest/test_guests.wasm");
-    // One of another feature takes its place.
-    let kept = root().join(DIR).join(format!("{feature}.wasm"));
-    match std::fs::copy(&built, &kept) {
-        Ok(_) => kept,
-        Err(error) => panic!("{} cannot be copied: {error}", built.display()),
-    }
+    build_guest(&["--target-dir", &dir, "-p", "test-guests", "--features", feature]);
+    root().join(dir).join(TARGET).join("guest/test_guests.wasm")
 }
 
 /// Several test programs may want the same at once. Without the lock they

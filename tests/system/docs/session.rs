@@ -77,7 +77,9 @@ impl Session {
         for component in ["guest_activities.wasm", "guest_orchestrator.wasm"] {
             std::fs::copy(guests().join(component), functions.join(component)).unwrap();
         }
-        std::fs::copy(root().join("sagahost.toml"), self.path("sagahost.toml")).unwrap();
+        for file in ["sagahost.toml", "check.toml"] {
+            std::fs::copy(root().join(file), self.path(file)).unwrap();
+        }
         std::fs::create_dir_all(self.path("target/release")).unwrap();
         std::os::unix::fs::symlink(
             env!("CARGO_BIN_EXE_sagahost"),
@@ -101,6 +103,7 @@ impl Session {
         let first = block.text.lines().next().unwrap_or_default();
         match first {
             "# Cargo.toml" => self.write("Cargo.toml", &block.text),
+            "# check.toml" => self.write("check.toml", &block.text),
             // That it is right is seen when the host starts with it.
             "# sagahost.toml" if serves => self.write("sagahost.toml", &block.text),
             "# sagahost.toml" => panic!("{}: no host is started with this manifest", self.place),

@@ -163,19 +163,14 @@ fn history_lines(event: &Value, paint: Paint) -> Vec<String> {
     if let Some(name) = text("FunctionName").or_else(|| text("Name")) {
         line.push_str(&format!("  {}", paint.bold(name)));
     }
+    for key in ["InstanceId", "Step", "Outcome", "Cause", "Repair"] {
+        if let Some(word) = text(key) {
+            let label = key.to_ascii_lowercase();
+            line.push_str(&format!("  {} {word}", paint.dim(&label)));
+        }
+    }
     // `Details` has the whole failure in it; what it says is in `Reason`.
-    for key in [
-        "InstanceId",
-        "Step",
-        "Outcome",
-        "Input",
-        "Result",
-        "Cause",
-        "Repair",
-        "Reason",
-        "By",
-        "FireAt",
-    ] {
+    for key in ["Input", "Result", "Reason", "By", "FireAt"] {
         let value = &event[key];
         if !value.is_null() {
             let shown = shorten(&value.to_string(), VALUE);
@@ -270,6 +265,18 @@ mod tests {
         assert_eq!(
             history_lines(&event, Paint::plain()),
             ["03:04:05.678  TaskCompleted  OrderActivity  result true"]
+        );
+    }
+
+    #[test]
+    fn an_undo_is_marked_and_names_its_step() {
+        let event = json!({
+            "EventType": "UndoStuck", "FunctionName": "Refund", "Step": "3.1",
+            "Outcome": "unknown", "Reason": "closed", "Timestamp": "2026-01-02T03:04:05.6789012Z",
+        });
+        assert_eq!(
+            history_lines(&event, Paint::plain()),
+            ["03:04:05.678  ↶ UndoStuck  Refund  step 3.1  outcome unknown  reason \"closed\""]
         );
     }
 

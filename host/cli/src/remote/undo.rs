@@ -78,6 +78,9 @@ pub(crate) struct RepairArgs {
     /// Take it as done: somebody did it by hand
     #[arg(long, group = "how")]
     done: bool,
+    /// Take it as failed: somebody found that it did nothing. Not for an undo
+    #[arg(long, group = "how")]
+    failed: bool,
     /// Its result, as JSON, @FILE or -, where it is done [default: null]
     #[arg(long, value_name = "JSON", requires = "done")]
     output: Option<String>,
@@ -119,19 +122,18 @@ pub(crate) async fn repair(args: RepairArgs) -> Result<()> {
     let by = args.by.clone().or_else(user).ok_or_else(|| {
         fail(Exit::Usage, "nothing says who you are: give --by NAME, which is kept in the journal")
     })?;
-    let (operation, key, value) = match &args.done {
-        true => ("done", "output", &args.output),
-        false => ("retry", "input", &args.input),
+    let (operation, key, value, what) = if args.done {
+        ("done", "output", &args.output, "took step {} as done of")
+    } else if args.failed {
+        ("failed", "", &None, "took step {} as failed of")
+    } else {
+        ("retry", "input", &args.input, "trying step {} again of")
     };
     let value = value.as_deref().map(input::read).transpose()?;
     let body = body(&args.note, &by, key, value.as_ref());
     let path = path(&args.id, &format!("undo/{}/{operation}", args.step));
     args.remote.remote()?.post(&path, body).await?.ok()?;
-    let done = match args.done {
-        true => format!("took step {} as done of", args.step),
-        false => format!("trying step {} again of", args.step),
-    };
-    said(&args.remote, &args.id, &done)
+    said(&args.remote, &args.id, &what.replace("{}", &args.step.to_string()))
 }
 
 /// Who is logged in here.

@@ -53,6 +53,7 @@ impl Steps {
                 let what = match repair {
                     Repair::Retry => "again".to_owned(),
                     Repair::RetryWith(input) => format!("again with {}", value(input, paint)),
+                    Repair::Failed => "failed, it did nothing".to_owned(),
                     Repair::Done(output) => format!("done by hand, {}", value(output, paint)),
                 };
                 let (note, by) = (shorten(note, VALUE), shorten(by, VALUE));

@@ -86,8 +86,8 @@ fn check_out(world: &World, model: &Model) {
 /// Commands that come at the wrong time change nothing.
 fn check_rejections(node: &Node) {
     let (world, model) = (&node.world, &node.model);
-    let probe = |command: Command| {
-        let mut orchestration = world.orchestration.clone();
+    let mut orchestration = world.orchestration.clone();
+    let mut probe = |command: Command| {
         let result = orchestration.handle(command);
         let turn = orchestration.end_turn();
         assert_eq!((turn.records.len(), turn.attempts.len()), (0, 0), "{turn:?}");
@@ -121,18 +121,12 @@ fn check_rejections(node: &Node) {
 /// News of attempts that are not out are late, and change nothing.
 fn check_late(node: &Node) {
     let (world, model) = (&node.world, &node.model);
-    let late = |work, attempt| {
-        let mut orchestration = world.orchestration.clone();
-        let outcome = Ok(json("late"));
-        let command = world.attempt_ended(work, attempt, outcome);
+    let mut orchestration = world.orchestration.clone();
+    let mut late = |work, attempt| {
+        let command = world.attempt_ended(work, attempt, Ok(json("late")));
         orchestration.handle(command).expect("an attempt's end is never rejected");
         let turn = orchestration.end_turn();
         assert_eq!(turn.attempts, []);
-        let before = world.instance();
-        let after = orchestration.instance();
-        assert_eq!(after.undo_plan(), before.undo_plan());
-        assert_eq!(after.running(), before.running());
-        assert_eq!(after.saga_state(), before.saga_state());
         turn.records
     };
     for (task, step) in model.steps.iter().filter(|(_, step)| !step.child) {
@@ -156,6 +150,10 @@ fn check_late(node: &Node) {
             }
         }
     }
+    let (before, after) = (world.instance(), orchestration.instance());
+    assert_eq!(after.undo_plan(), before.undo_plan());
+    assert_eq!(after.running(), before.running());
+    assert_eq!(after.saga_state(), before.saga_state());
 }
 
 /// Checks what an attempt is told.

@@ -107,7 +107,8 @@ impl Saga {
         }
     }
 
-    fn start(&self) -> Node {
+    /// In its first turn.
+    pub fn start(&self) -> Node {
         let policy = |attempts, first: CallPolicy| CallPolicy {
             retry: RetryPolicy { max_attempts: attempts, ..first.retry },
             ..first
@@ -133,7 +134,7 @@ impl Saga {
             asked: false,
         };
         node.world.turn(None).expect("a start is not rejected");
-        node.take_in();
+        node.settle();
         node
     }
 }
@@ -208,7 +209,7 @@ pub fn explore(saga: &Saga) -> Seen {
             continue;
         }
         // Every other state goes on from its journal.
-        if key % 2 == 0 {
+        if key.is_multiple_of(2) {
             node.world = reloaded;
         }
         let choices = node.choices(saga);
@@ -266,7 +267,8 @@ impl Node {
         hasher.finish()
     }
 
-    fn choices(&self, saga: &Saga) -> Vec<Choice> {
+    /// All that can happen next.
+    pub fn choices(&self, saga: &Saga) -> Vec<Choice> {
         let mut choices = Vec::new();
         for out in &self.world.out {
             let ways: &[How] = match out.work {
@@ -318,7 +320,7 @@ impl Node {
         self.model.blocked
     }
 
-    fn choose(&mut self, choice: &Choice) {
+    pub fn choose(&mut self, choice: &Choice) {
         match *choice {
             Choice::End(work, how) => {
                 match work {
@@ -357,7 +359,16 @@ impl Node {
                 self.world.turn(Some(command)).expect("it has not ended");
             }
         }
+        self.settle();
+    }
+
+    /// Takes in a turn, and those of what has become due by its end.
+    fn settle(&mut self) {
         self.take_in();
+        while self.world.instance().wake_at().is_some_and(|at| at <= self.world.now) {
+            self.world.wake();
+            self.take_in();
+        }
     }
 
     fn ask(&mut self, who: Outside) {
@@ -418,6 +429,10 @@ impl Node {
         for attempt in &turn.attempts {
             self.model.begin(attempt);
             check_attempt(self, attempt);
+        }
+        let stops = turn.child_stops.iter().map(|stop| stop.task);
+        for task in turn.stops.iter().copied().chain(stops) {
+            assert!(self.model.may_be_stopped(task), "step {task} is told to end");
         }
         let told = |task| {
             let attempt =

@@ -1,12 +1,13 @@
 //! A world to try the core in: an orchestrator that is a list of operations,
 //! and a host that keeps its journal in a vector.
 
-#![allow(missing_docs, dead_code, unreachable_pub)]
+#![allow(missing_docs, dead_code, unreachable_pub, unused_imports)]
 
 pub mod check;
 pub mod code;
 pub mod explore;
 pub mod model;
+pub mod order;
 pub mod tree;
 
 use std::sync::Arc;

@@ -144,7 +144,8 @@ impl Tree {
             }
             (None, true) => Err(super::returned(false)),
             (None, false) => {
-                assert!(self.effects.insert(attempt.key), "it is done twice");
+                // Done twice under the same key, it is done once.
+                self.effects.insert(attempt.key);
                 Ok(json(&attempt.function))
             }
         };
@@ -152,12 +153,18 @@ impl Tree {
         true
     }
 
-    pub fn to_the_end(&mut self) {
+    pub fn finish(&mut self) {
         while self.go_on() {}
     }
 
-    /// The host ends, and each instance goes on from its journal.
+    /// The host ends, after all attempts that were out did their work, and
+    /// each instance goes on from its journal.
     pub fn crash(&mut self) {
+        for world in self.worlds.values().filter(|world| !world.ended()) {
+            let out = world.out.iter().filter_map(|out| world.instance().attempt_of(out.work));
+            let forward = out.filter(|attempt| attempt.undone.is_none());
+            self.effects.extend(forward.map(|attempt| attempt.key));
+        }
         let open = self.worlds.iter().filter(|(_, world)| !world.ended());
         for id in open.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
             if !self.worlds[&id].ended() {

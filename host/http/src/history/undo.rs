@@ -91,6 +91,7 @@ impl<'a> Builder<'a> {
             Repair::Retry => ("retry", None),
             Repair::RetryWith(input) => ("retry", self.input(input)),
             Repair::Done(_) => ("done", None),
+            Repair::Failed => ("failed", None),
         };
         self.push(HistoryEvent {
             name,
@@ -113,6 +114,15 @@ impl<'a> Builder<'a> {
                     true => self.completed(step.task, end),
                     false => self.push(end),
                 }
+            }
+            Repair::Failed => {
+                let end = HistoryEvent {
+                    function_name: name,
+                    step: Some(step),
+                    reason: Some(note),
+                    ..HistoryEvent::new("TaskFailed", at)
+                };
+                self.completed(step.task, end);
             }
             Repair::Retry | Repair::RetryWith(_) => {
                 let again = HistoryEvent {

@@ -1,0 +1,7 @@
+//! Checks of real orchestrators.
+
+mod fixture;
+mod mutation;
+mod sample;
+mod search;
+mod stories;
