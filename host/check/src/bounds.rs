@@ -14,6 +14,8 @@ pub struct GivenBounds {
     pub crashes: Option<u32>,
     /// See [`Bounds::cancels`].
     pub cancels: Option<u32>,
+    /// See [`Bounds::orders`].
+    pub orders: Option<u32>,
     /// See [`Bounds::loops`].
     pub loops: Option<u32>,
     /// See [`Bounds::depth`].
@@ -32,6 +34,7 @@ impl GivenBounds {
             faults: self.faults.or(other.faults),
             crashes: self.crashes.or(other.crashes),
             cancels: self.cancels.or(other.cancels),
+            orders: self.orders.or(other.orders),
             loops: self.loops.or(other.loops),
             depth: self.depth.or(other.depth),
             states: self.states.or(other.states),
@@ -40,7 +43,7 @@ impl GivenBounds {
     }
 }
 
-/// How far is looked. The first three say what can happen on one path, and so
+/// How far is looked. The first four say what can happen on one path, and so
 /// what is proven; the others only keep a search from taking for ever, and one
 /// that comes up against them has proven nothing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -52,6 +55,9 @@ pub struct Bounds {
     pub crashes: u32,
     /// How often somebody cancels on one path.
     pub cancels: u32,
+    /// By how many places, on one path, steps that run at the same time may
+    /// end before one that was scheduled earlier; `None` for any order.
+    pub orders: Option<u32>,
     /// How often the saga may ask for the same function on one path.
     pub loops: u32,
     /// How long a path may be, in things that happen.
@@ -95,6 +101,7 @@ impl Bounds {
             faults: given.faults.unwrap_or(3),
             crashes: given.crashes.unwrap_or(1),
             cancels: given.cancels.unwrap_or(1),
+            orders: given.orders,
             loops: given.loops.unwrap_or(12),
             depth: given.depth.unwrap_or(500),
             states: given.states.unwrap_or(2_000_000),
@@ -126,7 +133,11 @@ impl Default for Bounds {
 
 impl std::fmt::Display for Bounds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Bounds { faults, crashes, cancels, loops, depth, .. } = self;
+        let Bounds { faults, crashes, cancels, orders, loops, depth, .. } = self;
+        let orders = match orders {
+            None => String::new(),
+            Some(places) => format!("; steps out of order by up to {places} places"),
+        };
         let many = |count: u32, one: &str, many: &str| match count {
             0 => format!("no {one}"),
             1 => format!("1 {one}"),
@@ -134,7 +145,7 @@ impl std::fmt::Display for Bounds {
         };
         write!(
             f,
-            "on each path up to {}, {} of the host and {}; no function more than {loops} times, \
+            "on each path up to {}, {} of the host and {}{orders}; no function more than {loops} times, \
              no path longer than {depth}",
             many(*faults, "fault", "faults"),
             many(*crashes, "crash", "crashes"),

@@ -24,7 +24,7 @@ pub(crate) type Place = u32;
 /// One thing that the code does.
 #[derive(Clone, Debug, PartialEq)]
 enum Op {
-    Request(Request),
+    Request(Box<Request>),
     Next(Vec<TaskId>),
     Now,
     Uuid,
@@ -283,7 +283,7 @@ fn resume(
 /// Does what the code asks for; `None` where it has to wait.
 fn perform(op: &Op, orchestration: &mut Orchestration, id: &str) -> Option<Answer> {
     Some(match op {
-        Op::Request(request) => match orchestration.request(request.clone()) {
+        Op::Request(request) => match orchestration.request(Request::clone(request)) {
             Ok(number) => Answer::Number(number),
             Err(mismatch) => Answer::Refused(mismatch.to_string()),
         },
@@ -373,7 +373,7 @@ impl State {
     }
 
     fn number(&mut self, request: Request) -> Result<u32, Stop> {
-        match self.ask(Op::Request(request))? {
+        match self.ask(Op::Request(Box::new(request)))? {
             Some(Answer::Number(number)) => Ok(number),
             _ => Err(Stop("its host answers something else".to_owned())),
         }

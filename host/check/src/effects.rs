@@ -172,10 +172,13 @@ impl World {
                 Presence::Absent if absent == Some(Absent::Refused) && !by_person => {
                     faults.push(never_done(undo_function, &function, "did nothing"));
                 }
-                Presence::Undone(other) if other != by && !by_person => {
-                    if told == Some(StepOutcome::Completed) && absent != Some(Absent::Allowed) {
-                        faults.push(twice(undo_function, &function));
-                    }
+                Presence::Undone(other)
+                    if other != by
+                        && !by_person
+                        && told == Some(StepOutcome::Completed)
+                        && absent != Some(Absent::Allowed) =>
+                {
+                    faults.push(twice(undo_function, &function));
                 }
                 _ => {}
             }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use sagahost_core::Json;
 
-use crate::bounds::{Bounds, Cut, GivenBounds};
+use crate::bounds::{Bounds, Cut};
 use crate::checkfile::Spec;
-use crate::choice::{Choice, How};
+use crate::choice::Choice;
 use crate::error::CheckError;
 use crate::fault::{Fault, Rule};
 use crate::model::Model;
@@ -16,7 +16,7 @@ use crate::turn::{Stepped, Stepper};
 use crate::world::World;
 
 /// A number of a state that was found.
-type State = u32;
+pub(crate) type State = u32;
 
 /// What was found of one orchestrator with one input.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl Exploration {
 }
 
 /// How a state was first come to.
-struct Arrival {
+pub(crate) struct Arrival {
     from: State,
     choice: Choice,
     depth: u32,
@@ -86,22 +86,22 @@ struct Arrival {
     weight: u32,
 }
 
-struct Explorer<'a> {
-    stepper: Stepper<'a>,
+pub(crate) struct Explorer<'a> {
+    pub(crate) stepper: Stepper<'a>,
     seen: HashMap<u128, State>,
-    arrivals: Vec<Option<Arrival>>,
+    pub(crate) arrivals: Vec<Option<Arrival>>,
     edges: Vec<(State, State)>,
     /// Those edges along which nothing goes wrong, and the states that are
     /// fine to stay in, or of which nobody knows.
-    benign: Vec<(State, State)>,
-    ends: BTreeSet<State>,
-    looped: HashMap<State, String>,
+    pub(crate) benign: Vec<(State, State)>,
+    pub(crate) ends: BTreeSet<State>,
+    pub(crate) looped: HashMap<State, String>,
     ended: BTreeMap<String, u64>,
-    unknown: BTreeSet<State>,
+    pub(crate) unknown: BTreeSet<State>,
     queue: VecDeque<(State, World)>,
     found: Vec<Found>,
     groups: HashMap<(Rule, String), usize>,
-    cut: BTreeSet<Cut>,
+    pub(crate) cut: BTreeSet<Cut>,
 }
 
 struct Found {
@@ -149,7 +149,7 @@ pub fn explore(
         cut: BTreeSet::new(),
     };
     explorer.run(orchestrator, input, bounds, begun)?;
-    explorer.no_way_out();
+    explorer.no_way_out(orchestrator, input)?;
     explorer.outages(orchestrator, input)?;
     let mut notes = Vec::new();
     let called = &explorer.stepper.called;
@@ -169,6 +169,9 @@ pub fn explore(
                     .to_owned(),
             );
         }
+    }
+    if explorer.stepper.called.is_empty() {
+        notes.push("with this input it calls no activity at all".to_owned());
     }
     let rules = Rule::ALL.iter().map(|rule| rule.name().to_owned());
     let own = model.invariants.iter().map(|invariant| invariant.name.clone());
@@ -226,6 +229,9 @@ impl Explorer<'_> {
             if !goes_on {
                 let fault = stands_still(&world);
                 self.report(vec![fault], Some(state), None);
+                self.unknown.insert(state);
+            }
+            if choices.is_empty() {
                 self.unknown.insert(state);
             }
             if depth >= bounds.depth && !choices.is_empty() {
@@ -321,7 +327,7 @@ impl Explorer<'_> {
     }
 
     /// Reports what was found on a way of its own.
-    fn report_way(&mut self, fault: Fault, choices: Vec<Choice>) {
+    pub(crate) fn report_way(&mut self, fault: Fault, choices: Vec<Choice>) {
         let group = (fault.rule.clone(), fault.group.clone());
         if let std::collections::hash_map::Entry::Vacant(free) = self.groups.entry(group) {
             free.insert(self.found.len());
@@ -332,7 +338,7 @@ impl Explorer<'_> {
     }
 
     /// What leads to a state.
-    fn way_to(&self, state: State) -> Vec<Choice> {
+    pub(crate) fn way_to(&self, state: State) -> Vec<Choice> {
         let mut choices = Vec::new();
         let mut at = state;
         while let Some(Arrival { from, choice, .. }) = &self.arrivals[at as usize] {
@@ -341,114 +347,6 @@ impl Explorer<'_> {
         }
         choices.reverse();
         choices
-    }
-
-    /// Finds states from which the saga never ends even if nothing more goes
-    /// wrong: it goes round and round.
-    fn no_way_out(&mut self) {
-        if self.looped.is_empty() || self.cut.iter().any(|cut| *cut != Cut::Loops) {
-            return;
-        }
-        let mut before: HashMap<State, Vec<State>> = HashMap::new();
-        for (from, to) in &self.benign {
-            before.entry(*to).or_default().push(*from);
-        }
-        let mut fine: Vec<bool> = vec![false; self.arrivals.len()];
-        let mut queue: Vec<State> = self.ends.iter().chain(&self.unknown).copied().collect();
-        while let Some(state) = queue.pop() {
-            if !std::mem::replace(&mut fine[state as usize], true) {
-                queue.extend(before.get(&state).into_iter().flatten());
-            }
-        }
-        let function = self.looped.iter().min_by_key(|(state, _)| **state);
-        let Some(function) = function.map(|(_, function)| function.clone()) else { return };
-        let Some(state) = fine.iter().position(|fine| !fine) else { return };
-        let detail = format!(
-            "the saga never ends, though nothing more goes wrong: it asks for {function} again and again"
-        );
-        let fault = Fault::of(Rule::NoEnd, &function, detail);
-        self.report(vec![fault], Some(state as State), None);
-    }
-
-    /// What if one activity fails for good? Whatever asks for it then has to
-    /// come to an end: looks at one path for each activity that was called.
-    fn outages(&mut self, name: &str, input: &Json) -> Result<(), CheckError> {
-        if self.cut.contains(&Cut::Seconds) {
-            return Ok(());
-        }
-        let mut broken: BTreeSet<String> = BTreeSet::new();
-        let mut looked_at = BTreeSet::new();
-        loop {
-            let mut called = BTreeSet::new();
-            let next = broken.iter().find(|name| !looked_at.contains(*name)).cloned();
-            let failing = match next {
-                Some(function) => Some(function),
-                None if looked_at.is_empty() => None,
-                None => return Ok(()),
-            };
-            looked_at.insert(failing.clone().unwrap_or_default());
-            let mut world = self.stepper.begin(name, input)?.world;
-            let mut way = Vec::new();
-            for _ in 0..self.stepper.bounds.depth {
-                let Some(choice) = self.likely(&world, failing.as_deref(), &mut called) else {
-                    break;
-                };
-                let stepped = self.stepper.step(&world, &choice);
-                way.push(choice);
-                if let (Some(function), Some(failing)) = (&stepped.looped, &failing) {
-                    let detail = format!(
-                        "the saga never ends while {failing} fails: it asks for {function} again and again"
-                    );
-                    let fault = Fault::of(Rule::NoEnd, failing, detail);
-                    self.report_way(fault, way);
-                    break;
-                }
-                if stepped.looped.is_some() {
-                    break;
-                }
-                world = stepped.world;
-            }
-            broken.extend(called);
-        }
-    }
-
-    /// What happens next where one activity fails for good, and nothing else
-    /// goes wrong.
-    fn likely(
-        &self,
-        world: &World,
-        failing: Option<&str>,
-        called: &mut BTreeSet<String>,
-    ) -> Option<Choice> {
-        if world.has_ended() {
-            return None;
-        }
-        let only_faults = GivenBounds {
-            faults: Some(u32::MAX),
-            cancels: Some(0),
-            crashes: Some(0),
-            ..GivenBounds::default()
-        };
-        let bounds = Bounds::new(only_faults);
-        let (choices, _) = world.choices(self.stepper.model, &bounds);
-        for choice in &choices {
-            let Choice::Ends { machine, work, how } = choice else { continue };
-            let Some(attempt) = world.instance(*machine).attempt_of(*work) else { continue };
-            let forward = matches!(work, sagahost_core::Work::Step(_));
-            if forward {
-                called.insert(attempt.function.clone());
-            }
-            let fails = forward && failing == Some(&attempt.function);
-            match how {
-                How::Fail(0) if fails => return Some(choice.clone()),
-                How::Ok(0) if !fails => return Some(choice.clone()),
-                _ => {}
-            }
-        }
-        let event = choices.iter().find(|choice| matches!(choice, Choice::Event { .. }));
-        let first =
-            event.or_else(|| choices.iter().find(|choice| !matches!(choice, Choice::Ends { .. })));
-        first.cloned()
     }
 
     /// How many ways there are from the beginning to an end.

@@ -12,6 +12,7 @@ mod checkfile;
 mod choice;
 mod code;
 mod effects;
+mod endless;
 mod error;
 mod explore;
 mod expr;

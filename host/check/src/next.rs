@@ -59,7 +59,22 @@ impl World {
         if self.spent.crashes < bounds.crashes {
             self.crashes(model, &mut choices);
         }
+        if let Some(most) = bounds.orders {
+            choices.retain(|choice| self.spent.orders + self.passes(choice) <= most);
+        }
         (choices, goes_on)
+    }
+
+    /// Before how many steps that were scheduled earlier, and still run, one
+    /// ends.
+    pub(crate) fn passes(&self, choice: &Choice) -> u32 {
+        let Choice::Ends { machine, work: Work::Step(task), .. } = choice else { return 0 };
+        let instance = self.machines[*machine].orchestration.instance();
+        let earlier = instance.running().into_iter().filter(|attempt| match attempt.work {
+            Work::Step(other) => other < *task,
+            Work::Undo(_) => false,
+        });
+        earlier.count() as u32
     }
 
     fn root_instance(&self) -> &Instance {

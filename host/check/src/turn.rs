@@ -94,6 +94,9 @@ impl<'a> Stepper<'a> {
         spent.faults += faults;
         spent.crashes += crashes;
         spent.cancels += cancels;
+        if self.bounds.orders.is_some() {
+            stepped.world.spent.orders += world.passes(choice);
+        }
         let queue = self.commands(&mut stepped, choice);
         self.work(&mut stepped, queue.into());
         for (machine, it) in stepped.world.machines.iter().enumerate() {

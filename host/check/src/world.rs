@@ -72,6 +72,8 @@ pub(crate) struct Spent {
     pub(crate) faults: u32,
     pub(crate) crashes: u32,
     pub(crate) cancels: u32,
+    /// Counted only where there is a bound.
+    pub(crate) orders: u32,
 }
 
 #[derive(Clone, Debug)]

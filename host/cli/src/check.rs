@@ -53,6 +53,10 @@ pub(crate) struct CheckArgs {
     /// Cancels on one path [default: 1]
     #[arg(long, value_name = "N")]
     cancels: Option<u32>,
+    /// By how many places, on one path, steps that run at the same time may
+    /// end out of order [default: any order]
+    #[arg(long, value_name = "N")]
+    orders: Option<u32>,
     /// How often the saga may ask for the same function on one path
     /// [default: 12]
     #[arg(long, value_name = "N")]
@@ -113,6 +117,7 @@ pub(crate) fn run(args: CheckArgs) -> Result<()> {
         faults: args.faults,
         crashes: args.crashes,
         cancels: args.cancels,
+        orders: args.orders,
         loops: args.loops,
         depth: args.depth,
         states: args.states,

@@ -59,6 +59,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
         }
     }
     let mut host = Host::open(&args.host, &loaded, Places { data, functions }).await?;
+    let stopped = host::listen_for_signals(host.grace)?;
     show_changes(std::mem::take(&mut host.deployed), paint, false)?;
     greet(&host, &loaded, paint)?;
 
@@ -72,7 +73,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
         paint,
     };
     let watching = tokio::spawn(workshop.run());
-    let served = host::serve(server, &engine, grace).await;
+    let served = host::serve(server, &engine, grace, stopped).await;
     watching.abort();
     showing.abort();
     // What is still open begins again the next time: nothing is lost.

@@ -205,8 +205,12 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 /// Serves until a signal comes, then lets what runs end within the grace
 /// period. A second signal ends the program at once.
-pub(crate) async fn serve(server: Server, engine: &Engine, grace: Duration) -> Result<()> {
-    let stopped = listen_for_signals(grace)?;
+pub(crate) async fn serve(
+    server: Server,
+    engine: &Engine,
+    grace: Duration,
+    stopped: watch::Receiver<bool>,
+) -> Result<()> {
     let stopping = |mut stopped: watch::Receiver<bool>| async move {
         // An error means that nobody can tell us any more.
         let _ = stopped.wait_for(|stop| *stop).await;
@@ -223,17 +227,22 @@ pub(crate) async fn serve(server: Server, engine: &Engine, grace: Duration) -> R
     Ok(())
 }
 
-/// Turns true at the first signal.
+/// Turns true at the first signal. Signals are heard from when this returns:
+/// call it before anybody is told that the host is there.
 ///
 /// Signals are waited for on a thread and a runtime of their own: they must be
 /// heard even where every worker of the host's runtime is stuck, and the
 /// program must end when the grace period has. What was acknowledged is
 /// durable by then, so ending hard loses nothing.
-fn listen_for_signals(grace: Duration) -> Result<watch::Receiver<bool>> {
+pub(crate) fn listen_for_signals(grace: Duration) -> Result<watch::Receiver<bool>> {
     let (stop, stopped) = watch::channel(false);
+    let (ready, listening) = std::sync::mpsc::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listen = async move {
-        let mut signals = match Signals::new() {
+        let signals = Signals::new();
+        // Whoever waits for it is there until it comes.
+        let _ = ready.send(());
+        let mut signals = match signals {
             Ok(signals) => signals,
             Err(error) => {
                 tracing::error!(%error, "signals cannot be listened for; only SIGKILL ends this host");
@@ -257,6 +266,8 @@ fn listen_for_signals(grace: Duration) -> Result<watch::Receiver<bool>> {
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || runtime.block_on(listen))?;
+    // It comes at once, or never, if that thread is gone.
+    let _ = listening.recv();
     Ok(stopped)
 }
 

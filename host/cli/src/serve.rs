@@ -65,11 +65,12 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
+    let stopped = host::listen_for_signals(host.grace)?;
     // For whoever started us and wants to know the port; nobody need read it.
     let _ = output::line(&format!("sagahost listens on {url}"));
     let Host { engine, server, folder, grace, .. } = host;
     let watching = tokio::spawn(watch(folder, loaded.path, engine.runtime().clone()));
-    let served = host::serve(server, &engine, grace).await;
+    let served = host::serve(server, &engine, grace, stopped).await;
     watching.abort();
     served
 }

@@ -303,3 +303,108 @@ fn write_outcome(outcome: &Result<Json, Failure>, state: &mut impl Hasher) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::DefaultHasher;
+
+    use super::*;
+    use crate::{CallPolicy, Command, Logs, Request, Started};
+
+    fn saga() -> Orchestration {
+        let started = Started {
+            name: "Saga".into(),
+            input: Json::null(),
+            execution: "e".into(),
+            digest: "d".into(),
+            version: None,
+            trace_parent: None,
+            parent: None,
+            deadline: None,
+        };
+        Orchestration::start(0, started)
+    }
+
+    fn ask(saga: &mut Orchestration, function: &str, scope: ScopeId) -> TaskId {
+        let request = Request::Activity {
+            function: function.into(),
+            input: Json::null(),
+            policy: CallPolicy::default(),
+            undo: None,
+            scope,
+            pivot: false,
+        };
+        saga.request(request).expect("a new request")
+    }
+
+    fn done(saga: &mut Orchestration, task: TaskId) {
+        let ended = Command::AttemptEnded {
+            work: Work::Step(task),
+            attempt: 1,
+            started_at: 0,
+            outcome: Ok(Json::null()),
+            logs: Logs::default(),
+        };
+        saga.handle(ended).expect("it runs");
+    }
+
+    fn number(saga: &Orchestration, now: Millis, code: bool) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        saga.instance().write_state(now, code, &mut hasher);
+        hasher.finish()
+    }
+
+    #[test]
+    fn equal_states_are_written_alike() {
+        let two = |first: TaskId, second: TaskId| {
+            let mut saga = saga();
+            let tasks = [ask(&mut saga, "A", 0), ask(&mut saga, "B", 0)];
+            saga.parked().expect("nothing is replayed");
+            done(&mut saga, tasks[first as usize]);
+            let one = number(&saga, 0, true);
+            done(&mut saga, tasks[second as usize]);
+            (one, saga)
+        };
+        let ((a, ab), (b, ba)) = (two(0, 1), two(1, 0));
+        assert_ne!(a, b, "another step is done");
+        assert_ne!(number(&ab, 0, true), number(&ba, 0, true), "the code may see the order");
+        assert_eq!(number(&ab, 0, false), number(&ba, 0, false), "without code it is the same");
+        assert_eq!(number(&ab, 0, true), number(&ab, 9, true), "nothing waits for a time");
+    }
+
+    #[test]
+    fn a_time_counts_where_something_waits_for_it() {
+        let mut saga = saga();
+        saga.request(Request::Timer { fire_at: 50 }).expect("a new request");
+        assert_ne!(number(&saga, 0, true), number(&saga, 10, true));
+        assert_eq!(number(&saga, 0, false), number(&saga, 10, false));
+    }
+
+    #[test]
+    fn steps_are_undone_in_the_order_of_their_scopes() {
+        let mut saga = saga();
+        let a = ask(&mut saga, "A", 0);
+        let part = saga.request(Request::OpenScope { parent: 0 }).expect("a scope");
+        saga.request(Request::UndoInParallel { scope: part }).expect("a new request");
+        let (b, c) = (ask(&mut saga, "B", part), ask(&mut saga, "C", part));
+        let d = ask(&mut saga, "D", 0);
+        let before = |later, earlier| saga.instance().is_undone_before(later, earlier);
+        assert!(before(d, c) && before(d, a) && before(c, a) && before(b, a));
+        assert!(!before(c, b) && !before(b, c), "what is parallel has no order");
+        assert!(!before(a, d) && !before(b, d));
+        assert!(!saga.instance().part_was_undone(b));
+    }
+
+    #[test]
+    fn a_step_knows_whether_its_part_was_undone() {
+        let mut saga = saga();
+        let part = saga.request(Request::OpenScope { parent: 0 }).expect("a scope");
+        let (inside, outside) = (ask(&mut saga, "A", part), ask(&mut saga, "B", 0));
+        saga.parked().expect("nothing is replayed");
+        done(&mut saga, inside);
+        saga.request(Request::Compensate { scope: part }).expect("a new request");
+        let later = ask(&mut saga, "C", part);
+        let undone = |task| saga.instance().part_was_undone(task);
+        assert!(undone(inside) && !undone(outside) && !undone(later));
+    }
+}

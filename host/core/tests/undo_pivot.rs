@@ -207,3 +207,25 @@ fn a_code_that_fails_while_it_runs_is_undone_if_it_fails_and_blocked_if_it_compl
     assert!(world.last.stuck, "somebody has to be told");
     world.replay().expect("it fails again");
 }
+
+#[test]
+fn a_person_may_find_that_a_pivot_did_nothing() {
+    for crash in [false, true] {
+        let mut world = at_pivot();
+        world.crash();
+        world.end_step(1, Err(returned(false)));
+        assert_eq!(world.state(), SagaState::Stuck, "the attempt that was lost may have passed it");
+        world.cancel().expect("it is not past its pivot");
+        assert_eq!(world.repair(0, Repair::Failed), Err(Rejected::NotStuck(0.into())));
+        world.repair(1, Repair::Failed).expect("it is stuck");
+        if crash {
+            world.crash();
+        }
+        assert!(world.outs().iter().all(|(work, _)| *work == undo(0)), "{:?}", world.outs());
+        world.end_undo(0, Err(returned(false)));
+        assert_eq!(world.repair(0, Repair::Failed), Err(Rejected::UndoFailed(0.into())));
+        world.repair(0, Repair::Done(json("by hand"))).expect("it is stuck");
+        assert_eq!(world.instance().status(), RuntimeStatus::Canceled);
+        assert_eq!(world.state(), SagaState::Compensated);
+    }
+}

@@ -256,7 +256,11 @@ pub(crate) async fn terminate(
     Params(id): Params<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let query = Query::parse(request.uri().query());
+    let (parts, body) = request.into_parts();
+    // Nothing in a body counts here, but one that is left unread would cost
+    // the client its connection.
+    body::read(body, app.body()).await?;
+    let query = Query::parse(parts.uri.query());
     let compensate = query.flag("compensate", false)?;
     let reason = query.get("reason").unwrap_or_default();
     app.engine.terminate(&id, reason, compensate).await.map_err(|error| match error {

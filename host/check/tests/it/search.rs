@@ -97,6 +97,51 @@ fn steps_at_the_same_time_end_in_any_order() {
 }
 
 #[test]
+fn many_steps_at_the_same_time_take_a_bound_on_their_orders() {
+    let program = fixture::program(&["test_guests"]);
+    let file = sagahost_check::CheckFile::default();
+    let spec = file.spec("StepsSaga").expect("no check file says anything");
+    let ways = |orders| {
+        let none = Some(0);
+        let given = GivenBounds {
+            faults: none,
+            crashes: none,
+            cancels: none,
+            orders: Some(orders),
+            ..GivenBounds::default()
+        };
+        let input = json(&steps(8, true));
+        let found = explore(&program, "StepsSaga", &input, &spec, &Bounds::new(given));
+        let found = found.expect("it runs");
+        assert!(found.is_proven(), "{:?}", found.findings);
+        found.paths
+    };
+    // Orders of 8 with 0, up to 1 and up to 2 inversions.
+    assert_eq!([ways(0), ways(1), ways(2)], [1.0, 8.0, 35.0]);
+}
+
+#[test]
+fn a_long_saga_is_not_an_endless_one() {
+    let (program, file) = (fixture::sagas(), sagahost_check::CheckFile::default());
+    let spec = file.spec("EachItem").expect("a spec");
+    let given = GivenBounds {
+        faults: Some(1),
+        crashes: Some(0),
+        cancels: Some(0),
+        ..GivenBounds::default()
+    };
+    let items: Vec<String> = (0..20).map(|item| format!("\"item {item}\"")).collect();
+    let input = json(&format!("[{}]", items.join(",")));
+    let found = explore(&program, "EachItem", &input, &spec, &Bounds::new(given.clone()));
+    let found = found.expect("it runs");
+    assert_eq!(found.cut.iter().collect::<Vec<_>>(), [&Cut::Loops]);
+    assert!(found.findings.is_empty(), "{:?}", found.findings);
+    let more = GivenBounds { loops: Some(20), ..given };
+    let found = explore(&program, "EachItem", &input, &spec, &Bounds::new(more));
+    assert!(found.expect("it runs").is_proven(), "twenty is enough");
+}
+
+#[test]
 fn an_input_that_does_not_fit_is_refused() {
     let program = fixture::program(&["test_guests"]);
     let spec = sagahost_check::CheckFile::default().spec("StepsSaga").expect("a spec");
