@@ -76,3 +76,18 @@ large=$(replay 10000)
 echo "  1,000 activities       $small s"
 echo "  10,000 activities      $large s"
 echo "  per activity, 10,000 against 1,000: $(ratio "$small" "$large")"
+
+echo "== sagahost check: a saga of five and one of ten steps, each with its undo"
+cargo build --quiet --locked --target wasm32-wasip2 --profile guest --target-dir target/guests -p test-sagas
+check() {
+    seq "$1" | sed 's/.*/"item &"/' | paste -sd, | sed 's/.*/[orchestrators.EachItem]\ninput = [&]/' >"$work/check.toml"
+    "$sagahost" check EachItem target/guests/wasm32-wasip2/guest/test_sagas.wasm \
+        --file "$work/check.toml" --json |
+        awk -F'[:,]' '/"seconds": [0-9]+\./ { s = $2 } /"states": [0-9]+,$/ { n = $2 }
+            END { printf "%d %.3f %.0f\n", n, s, n / s }'
+}
+read -r states5 seconds5 rate5 < <(check 5)
+read -r states10 seconds10 rate10 < <(check 10)
+echo "  5 steps                $states5 states in $seconds5 s, $rate5 a second"
+echo "  10 steps               $states10 states in $seconds10 s, $rate10 a second"
+echo "  states a second, 10 steps against 5: $(awk -v a="$rate5" -v b="$rate10" 'BEGIN { printf "%.2f", b / a }')"

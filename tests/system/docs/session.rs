@@ -144,9 +144,9 @@ impl Session {
             return;
         }
         let changes = [" -X ", " -d ", " -i "].iter().any(|flag| command.contains(flag));
-        let reads = ["curl ", "sagahost status", "sagahost list"]
+        let reads = ["curl ", "sagahost status", "sagahost list", "sagahost undo"]
             .iter()
-            .any(|start| command.starts_with(start));
+            .any(|start| command.trim_start_matches("./target/release/").starts_with(start));
         let begun = Instant::now();
         loop {
             let (said, status) = match command.starts_with("sagahost serve") {
