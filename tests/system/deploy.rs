@@ -125,12 +125,7 @@ fn an_instance_whose_journal_differs_is_parked_with_both_sides_and_goes_on_when_
         history.iter().any(|event| event["EventType"] == "TaskCompleted").then_some(())
     });
     assert_eq!(server.terminate(), Some(0));
-    let rewrite = |from: &str, to: &str| {
-        let database = rusqlite::Connection::open(site.path("data/sagahost.db")).unwrap();
-        let sql = "UPDATE journal SET chunk = CAST(replace(CAST(chunk AS TEXT), ?1, ?2) AS BLOB)";
-        assert!(database.execute(sql, [from, to]).unwrap() > 0);
-    };
-    rewrite("TestEcho", "TestOther");
+    site.rewrite_journals("TestEcho", "TestOther");
 
     let server = site.serve();
     let client = server.client();
@@ -146,7 +141,7 @@ fn an_instance_whose_journal_differs_is_parked_with_both_sides_and_goes_on_when_
     assert_eq!(replay.status, 409, "{replay:?}");
     assert_eq!(server.terminate(), Some(0));
 
-    rewrite("TestOther", "TestEcho");
+    site.rewrite_journals("TestOther", "TestEcho");
     let server = site.serve();
     let client = server.client();
     // Anything that arrives for it lets it try again.

@@ -94,6 +94,14 @@ dirs = [{{ host = "files", guest = "/files", access = "write" }}]
         std::fs::write(self.path("sagahost.toml"), manifest).expect("a manifest");
     }
 
+    /// Puts another text into all journals, so that code and journal differ. No
+    /// host runs on it meanwhile.
+    pub fn rewrite_journals(&self, from: &str, to: &str) {
+        let database = rusqlite::Connection::open(self.path("data/sagahost.db")).unwrap();
+        let sql = "UPDATE journal SET chunk = CAST(replace(CAST(chunk AS TEXT), ?1, ?2) AS BLOB)";
+        assert!(database.execute(sql, [from, to]).unwrap() > 0);
+    }
+
     pub fn copy_component(&self, component: &str, name: &str) {
         let from = guests().join(format!("{component}.wasm"));
         let to = self.path("functions").join(format!("{name}.wasm"));

@@ -117,6 +117,39 @@ fn a_saga_whose_code_is_lost_is_undone_without_it() {
 }
 
 #[test]
+fn a_saga_whose_code_does_not_match_its_journal_is_undone_by_a_cancel() {
+    let site = Site::new(&["test_guests"]);
+    let server = site.serve();
+    let saga = Saga::new(&site, "other", 2).with("end", "wait").start(&server.client());
+    waits(&server.client(), &saga.id);
+    assert_eq!(server.terminate(), Some(0));
+    site.rewrite_journals("StepDo", "StepWas");
+
+    let server = site.serve();
+    let client = server.client();
+    assert_eq!(client.raise(&saga.id, "Go", &Value::Null).status, 202);
+    let status = eventually("it is blocked", || {
+        let status = client.status(&saga.id);
+        (!status["blocked"].is_null()).then_some(status)
+    });
+    assert_eq!(
+        (&status["runtimeStatus"], &status["sagaState"]),
+        (&json!("Running"), &json!("armed"))
+    );
+    assert_eq!(saga.effects().len(), 2, "nothing is undone before somebody says so");
+
+    assert_eq!(client.cancel(&saga.id).status, 202);
+    let status = client.ended(&saga.id);
+    assert_eq!(
+        (&status["runtimeStatus"], &status["sagaState"]),
+        (&json!("Canceled"), &json!("compensated"))
+    );
+    assert!(saga.effects().is_empty(), "{:?}", saga.effects());
+    let undone = saga.undone();
+    assert_eq!((undone.len(), &undone[0] > &undone[1]), (2, true), "{undone:?}");
+}
+
+#[test]
 fn a_tree_is_undone_as_the_plan_said() {
     let site = Site::new(&["test_guests"]);
     let server = site.serve();
