@@ -372,3 +372,65 @@ fn an_instance_is_followed_live() {
     let rest = lines.count();
     assert!(rest < 20, "it ends when the instance ends");
 }
+
+#[test]
+fn an_instance_that_is_suspended_waits_for_its_resumption() {
+    let (_site, server) = server();
+    let client = server.client();
+    let post = |path: &str| {
+        let path = format!("{BASE}/instances/{path}");
+        client.try_send("POST", &path, &[], None).unwrap()
+    };
+    client.start_as("TestWaitEvents", "s", &json!({ "names": ["Go"] }));
+    assert_eq!(post("s/suspend?reason=lunch").status, 202);
+    assert_eq!(post("s/suspend").status, 202, "it is so already");
+    let status = client.get(&format!("{BASE}/instances/s"));
+    assert_eq!((status.status, &status.body["runtimeStatus"]), (202, &json!("Suspended")));
+    assert_eq!(client.raise("s", "Go", &json!("kept")).status, 202);
+    assert_eq!(client.status("s")["runtimeStatus"], "Suspended");
+    assert_eq!(post("s/resume?reason=back").status, 202);
+    assert_eq!(client.ended("s")["runtimeStatus"], "Completed");
+    let history = client.history("s");
+    let said: Vec<_> = history
+        .iter()
+        .map(|event| (event["EventType"].as_str().unwrap_or_default(), &event["Reason"]))
+        .filter(|(name, _)| matches!(*name, "ExecutionSuspended" | "ExecutionResumed"))
+        .collect();
+    assert_eq!(
+        said,
+        [("ExecutionSuspended", &json!("lunch")), ("ExecutionResumed", &json!("back"))]
+    );
+    for (path, code) in
+        [("s/suspend", 410), ("s/resume", 410), ("none/suspend", 404), ("none/resume", 404)]
+    {
+        assert_eq!(post(path).status, code, "{path}");
+    }
+}
+
+#[test]
+fn an_instance_is_restarted_with_its_input() {
+    let (_site, server) = server();
+    let client = server.client();
+    let post = |path: &str| {
+        let path = format!("{BASE}/instances/{path}");
+        client.try_send("POST", &path, &[], None).unwrap()
+    };
+    let input = json!({ "names": ["Go"] });
+    client.start_as("TestWaitEvents", "r", &input);
+    assert_eq!(post("r/restart?restartWithNewInstanceId=false").status, 409, "it has not ended");
+    let other = post("r/restart");
+    assert_eq!(other.status, 202, "{other:?}");
+    let other = other.body["id"].as_str().expect("a new id").to_owned();
+    assert_ne!(other, "r");
+    for id in ["r", &other] {
+        assert_eq!(client.raise(id, "Go", &json!(id)).status, 202);
+        let ended = client.ended(id);
+        assert_eq!((&ended["runtimeStatus"], &ended["input"]), (&json!("Completed"), &input));
+    }
+    let again = post("r/restart?restartWithNewInstanceId=false");
+    assert_eq!((again.status, &again.body["id"]), (202, &json!("r")));
+    assert_eq!(client.raise("r", "Go", &json!("once more")).status, 202);
+    assert_eq!(client.ended("r")["output"], json!(["once more"]));
+    assert_eq!(post("none/restart").status, 400);
+    assert_eq!(post("r/restart?restartWithNewInstanceId=maybe").status, 400);
+}

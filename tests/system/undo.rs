@@ -385,3 +385,25 @@ fn a_cancel_that_was_acknowledged_holds_whatever_becomes_of_the_host() {
         saga.replays(&client);
     }
 }
+
+#[test]
+fn a_suspended_saga_is_undone_all_the_same() {
+    let site = Site::new(&["test_guests"]);
+    let server = site.serve();
+    let client = server.client();
+    let saga = Saga::new(&site, "lunch", 2).with("end", "wait").start(&client);
+    waits(&client, &saga.id);
+    let instance = format!("{BASE}/instances/{}", saga.id);
+    let suspend = format!("{instance}/suspend?reason=lunch");
+    assert_eq!(client.try_send("POST", &suspend, &[], None).unwrap().status, 202);
+    assert_eq!(client.status(&saga.id)["runtimeStatus"], "Suspended");
+    assert_eq!(client.raise(&saga.id, "Go", &Value::Null).status, 202);
+    server.kill();
+
+    let server = site.serve();
+    let client = server.client();
+    assert_eq!(client.status(&saga.id)["runtimeStatus"], "Suspended");
+    assert_eq!(client.cancel(&saga.id).status, 202);
+    client.ended(&saga.id);
+    saga.is_undone(&client, "Canceled", &all(2));
+}

@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use remote::{admin, events, instances, list, start, undo};
+use remote::{admin, events, instances, list, pause, start, undo};
 
 /// A serverless function host for sagas
 ///
@@ -104,6 +104,12 @@ enum Command {
     Cancel(undo::CancelArgs),
     /// Mend a step or an undo that is stuck
     Repair(undo::RepairArgs),
+    /// Stop an orchestrator's code until it is resumed
+    Suspend(pause::SuspendArgs),
+    /// Let a suspended orchestrator's code go on
+    Resume(pause::ResumeArgs),
+    /// Start an orchestration once more, with the same input
+    Restart(pause::RestartArgs),
     /// End an instance where it is
     Terminate(instances::TerminateArgs),
     /// Remove an instance that has ended, with its journal
@@ -157,6 +163,9 @@ fn run(command: Command) -> Result<()> {
         Command::Undo(args) => on_one_core(undo::undo(args)),
         Command::Cancel(args) => on_one_core(undo::cancel(args)),
         Command::Repair(args) => on_one_core(undo::repair(args)),
+        Command::Suspend(args) => on_one_core(pause::suspend(args)),
+        Command::Resume(args) => on_one_core(pause::resume(args)),
+        Command::Restart(args) => on_one_core(pause::restart(args)),
         Command::Terminate(args) => on_one_core(instances::terminate(args)),
         Command::Purge(args) => on_one_core(instances::purge(args)),
         Command::Check(args) => check::run(args),

@@ -94,6 +94,12 @@ impl Steps {
             Event::EventRaised { name, input } => {
                 format!("{} event {} {}", paint.green("⚑"), paint.bold(name), value(input, paint))
             }
+            Event::Suspended { reason } => {
+                format!("{} {}", paint.yellow("suspended"), shorten(reason, 1_000))
+            }
+            Event::Resumed { reason } => {
+                format!("{} {}", paint.green("resumed"), shorten(reason, 1_000))
+            }
             Event::StatusSet { status } => {
                 format!("{} {}", paint.dim("status"), value(status, paint))
             }

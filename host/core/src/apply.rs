@@ -144,6 +144,8 @@ impl Instance {
                     None => self.raised.entry(name.clone()).or_default().push_back(input.clone()),
                 }
             }
+            Event::Suspended { .. } => self.suspended = true,
+            Event::Resumed { .. } => self.suspended = false,
             Event::StatusSet { status } => self.custom_status = Some(status.clone()),
             Event::Logged { .. } => {}
             Event::Blocked(reason) => {

@@ -23,6 +23,16 @@ pub enum Command {
         /// Whether it is undone first.
         compensate: bool,
     },
+    /// An operator stops the code until it is resumed.
+    Suspend {
+        /// Why.
+        reason: String,
+    },
+    /// An operator lets the code go on.
+    Resume {
+        /// Why.
+        reason: String,
+    },
     /// Somebody wants the saga undone, and then ended.
     Cancel {
         /// Why.

@@ -393,6 +393,17 @@ pub enum Event {
         /// What came with it.
         input: Json,
     },
+    /// An operator stopped the code until it is resumed. What runs goes on, and
+    /// what comes in is kept.
+    Suspended {
+        /// What the operator said.
+        reason: String,
+    },
+    /// The code may go on.
+    Resumed {
+        /// What the operator said.
+        reason: String,
+    },
     /// The orchestrator set its custom status.
     StatusSet {
         /// The status.

@@ -33,6 +33,8 @@ impl Orchestration {
             return match command {
                 Command::RaiseEvent { .. }
                 | Command::Terminate { .. }
+                | Command::Suspend { .. }
+                | Command::Resume { .. }
                 | Command::Cancel { .. }
                 | Command::Repair { .. } => Err(Rejected::Ended(self.instance.status())),
                 _ => Ok(()),
@@ -44,6 +46,14 @@ impl Orchestration {
                 self.unwind_from_outside(Cause::Terminated(reason))?;
             }
             Command::Terminate { reason, compensate: false } => self.terminate(reason)?,
+            Command::Suspend { reason } if !self.instance.suspended => {
+                self.record(Event::Suspended { reason });
+            }
+            Command::Resume { reason } if self.instance.suspended => {
+                self.record(Event::Resumed { reason });
+            }
+            // It is so already.
+            Command::Suspend { .. } | Command::Resume { .. } => {}
             Command::Cancel { reason } => self.unwind_from_outside(Cause::Canceled(reason))?,
             // A child past its pivot goes on to its end, and its parent waits.
             Command::HandOver { reason } => {

@@ -159,6 +159,8 @@ pub struct Instance {
     /// How its code ended, where it did not end with it.
     pub(crate) code_failed: Option<Failure>,
     pub(crate) past_pivot: bool,
+    /// Whether an operator has stopped the code.
+    pub(crate) suspended: bool,
     /// Pivots that are not complete.
     pub(crate) open_pivots: u32,
     /// Steps that run or wait for their next attempt.
@@ -193,6 +195,7 @@ impl Instance {
             unwinding: None,
             code_failed: None,
             past_pivot: false,
+            suspended: false,
             open_pivots: 0,
             open_steps: 0,
             stuck: BTreeMap::new(),
@@ -238,6 +241,8 @@ impl Instance {
     /// Its runtime status.
     pub fn status(&self) -> RuntimeStatus {
         match &self.end {
+            // An undo needs no code, and goes on all the same.
+            None if self.suspended && self.unwinding.is_none() => RuntimeStatus::Suspended,
             None => RuntimeStatus::Running,
             Some(End::Completed(_)) => RuntimeStatus::Completed,
             Some(End::Failed(_)) => RuntimeStatus::Failed,
@@ -342,7 +347,8 @@ impl Instance {
     /// Ends a chunk: whatever is complete by now the code was given, unless
     /// it could not run.
     pub(crate) fn end_chunk(&mut self) {
-        if self.blocked.is_none() && self.unwinding.is_none() && !self.was_cut_off() {
+        let ran = self.blocked.is_none() && self.unwinding.is_none() && !self.suspended;
+        if ran && !self.was_cut_off() {
             self.delivered = self.completions.len();
         }
     }

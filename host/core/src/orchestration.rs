@@ -90,10 +90,11 @@ impl Orchestration {
     }
 
     /// Whether the code has a say in what comes next: the orchestration has
-    /// not ended, is not undone as a whole, and the code has not failed past
-    /// the pivot.
+    /// not ended, is not suspended or undone as a whole, and the code has not
+    /// failed past the pivot.
     pub fn may_run(&self) -> bool {
         self.instance.end.is_none()
+            && !self.instance.suspended
             && self.instance.unwinding.is_none()
             && !matches!(self.instance.blocked, Some(BlockedReason::PastPivot { .. }))
     }

@@ -203,3 +203,55 @@ fn a_clock_that_goes_back_does_not_take_time_with_it() {
     world.end_attempt(0, Ok(Json::null()));
     assert!(world.orchestration.instance().updated() >= before);
 }
+
+#[test]
+fn a_suspended_orchestration_keeps_what_comes_in_until_it_is_resumed() {
+    use Op::*;
+    let suspend = || Command::Suspend { reason: "lunch".into() };
+    let resume = || Command::Resume { reason: "back".into() };
+    for (evict, crash) in [(false, false), (true, false), (false, true), (true, true)] {
+        let script = vec![
+            Activity(0),
+            Event(0),
+            Timer(5),
+            Await(0),
+            Await(1),
+            Await(2),
+            Activity(1),
+            Await(3),
+        ];
+        let mut world = World::start(script, no_retry());
+        world.turn(Some(suspend())).expect("it has not ended");
+        assert_eq!(world.instance().status(), RuntimeStatus::Suspended);
+        let events = world.journal().len();
+        world.turn(Some(suspend())).expect("it is so already");
+        assert_eq!(world.journal().len(), events);
+
+        // What runs goes on, and what comes in is kept; the code does nothing.
+        world.end_attempt(0, Ok(Json::null()));
+        let raise = Command::RaiseEvent { name: "E0".into(), input: Json::null() };
+        world.turn(Some(raise)).expect("it has not ended");
+        if evict {
+            world.evict();
+        }
+        if crash {
+            world.crash();
+        }
+        world.now += 10;
+        world.turn(Some(Command::Tick)).expect("never rejected");
+        assert!(world.out.is_empty() && !world.orchestration.wants_to_run());
+        world.replay().expect("faithful");
+
+        // Its code left memory, as in the host.
+        world.evict();
+        world.turn(Some(resume())).expect("it has not ended");
+        assert_eq!(world.instance().status(), RuntimeStatus::Running);
+        assert_eq!(world.out.len(), 1, "the code went on to its last step");
+        world.end_attempt(0, Ok(Json::null()));
+        assert!(world.ended());
+        assert_eq!(world.replay().expect("faithful").len(), 4);
+        let rejected = Err(Rejected::Ended(RuntimeStatus::Completed));
+        assert_eq!(world.turn(Some(suspend())), rejected);
+        assert_eq!(world.turn(Some(resume())), rejected);
+    }
+}

@@ -200,6 +200,25 @@ impl Engine {
         self.ask(id, Command::Terminate { reason: reason.to_owned(), compensate }).await
     }
 
+    /// Stops an orchestrator's code until it is resumed. Activities that run
+    /// go on, and what comes in is kept. One that is suspended already stays
+    /// so.
+    ///
+    /// # Errors
+    /// When there is no such instance, it has ended, or the store failed.
+    pub async fn suspend(&self, id: &str, reason: &str) -> Result<(), CommandError> {
+        self.ask(id, Command::Suspend { reason: reason.to_owned() }).await
+    }
+
+    /// Lets an orchestrator's code go on. To resume one that is not suspended
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// When there is no such instance, it has ended, or the store failed.
+    pub async fn resume(&self, id: &str, reason: &str) -> Result<(), CommandError> {
+        self.ask(id, Command::Resume { reason: reason.to_owned() }).await
+    }
+
     /// Undoes a saga, and then ends it. When this returns, that is journaled,
     /// and goes on by itself. To cancel one that is being undone already is no
     /// error.

@@ -127,6 +127,8 @@ mod tests {
             ("POST", base("instances/a/terminate"), Key(Manage)),
             ("POST", base("instances/raiseEvent/terminate"), Key(Manage)),
             ("POST", base("instances/a/suspend"), Key(Manage)),
+            ("POST", base("instances/a/resume"), Key(Manage)),
+            ("POST", base("instances/a/restart"), Key(Manage)),
             ("GET", "/admin/functions".to_owned(), Key(Manage)),
             ("POST", "/admin/functions/A".to_owned(), Key(Manage)),
             ("PUT", "/admin/components/a".to_owned(), Key(Manage)),

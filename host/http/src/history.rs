@@ -197,6 +197,14 @@ impl<'a> Builder<'a> {
                 failure: Some(failure),
                 ..HistoryEvent::ended("Failed", at, Shown::Failure(failure), self.show)
             }),
+            Event::Suspended { reason } => self.push(HistoryEvent {
+                reason: Some(reason),
+                ..HistoryEvent::new("ExecutionSuspended", at)
+            }),
+            Event::Resumed { reason } => self.push(HistoryEvent {
+                reason: Some(reason),
+                ..HistoryEvent::new("ExecutionResumed", at)
+            }),
             Event::Canceled { reason } => {
                 self.push(HistoryEvent::ended("Canceled", at, Shown::Text(reason), self.show));
             }

@@ -20,6 +20,7 @@ mod health;
 mod history;
 mod instances;
 mod keys;
+mod pause;
 mod query;
 mod routes;
 mod saga;

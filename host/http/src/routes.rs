@@ -8,7 +8,7 @@ use axum::routing::{get, post, put};
 use crate::app::Shared;
 use crate::error::ApiError;
 use crate::urls::BASE;
-use crate::{admin, events, health, instances, saga, start};
+use crate::{admin, events, health, instances, pause, saga, start};
 
 /// All routes. Who may use them is decided in [`crate::auth`], by path.
 pub(crate) fn router(app: Shared) -> Router {
@@ -28,6 +28,9 @@ pub(crate) fn router(app: Shared) -> Router {
         .route(&managed("instances"), get(instances::list).delete(instances::purge_where))
         .route(&managed("instances/{id}"), get(instances::status).delete(instances::purge))
         .route(&managed("instances/{id}/terminate"), post(instances::terminate))
+        .route(&managed("instances/{id}/suspend"), post(pause::suspend))
+        .route(&managed("instances/{id}/resume"), post(pause::resume))
+        .route(&managed("instances/{id}/restart"), post(pause::restart))
         .route(&managed("instances/{id}/raiseEvent/{event}"), post(instances::raise_event))
         .route("/admin/functions", get(admin::functions))
         .route("/admin/functions/{name}", post(admin::invoke))

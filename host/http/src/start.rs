@@ -82,7 +82,7 @@ async fn begin(
 }
 
 /// 202, and where to go from there.
-fn check_status(origin: &str, id: &str) -> Response {
+pub(crate) fn check_status(origin: &str, id: &str) -> Response {
     let url = instance_url(origin, id);
     let mut response = json(StatusCode::ACCEPTED, &CheckStatus::new(id, &url));
     let headers = response.headers_mut();

@@ -87,7 +87,7 @@ pub(crate) struct PurgeArgs {
     remote: RemoteArgs,
 }
 
-fn instance_path(id: &str) -> String {
+pub(crate) fn instance_path(id: &str) -> String {
     format!("{BASE}/instances/{}", encode(id))
 }
 

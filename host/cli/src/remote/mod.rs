@@ -4,5 +4,6 @@ pub(crate) mod admin;
 pub(crate) mod events;
 pub(crate) mod instances;
 pub(crate) mod list;
+pub(crate) mod pause;
 pub(crate) mod start;
 pub(crate) mod undo;
