@@ -146,7 +146,7 @@ fn a_saga_whose_code_does_not_match_its_journal_is_undone_by_a_cancel() {
     );
     assert!(saga.effects().is_empty(), "{:?}", saga.effects());
     let undone = saga.undone();
-    assert_eq!((undone.len(), &undone[0] > &undone[1]), (2, true), "{undone:?}");
+    assert_eq!((undone.len(), undone[0] > undone[1]), (2, true), "{undone:?}");
 }
 
 #[test]
