@@ -186,6 +186,7 @@ impl<'a> Stepper<'a> {
             message: "it did nothing".to_owned(),
             details: None,
             retryable,
+            retry_after_ms: None,
         };
         let lost = |retryable| {
             let message = "it did not answer in time";

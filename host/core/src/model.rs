@@ -1,6 +1,8 @@
 //! The words everything else is said in: failures, retry policies, statuses,
 //! instance ids.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Json;
@@ -84,6 +86,9 @@ pub struct Failure {
     /// Whether another attempt may go better.
     #[serde(default)]
     pub retryable: bool,
+    /// No other attempt may begin before so many milliseconds have passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Failure {
@@ -114,6 +119,7 @@ impl Failure {
             code: code.to_owned(),
             message: message.into(),
             details: None,
+            retry_after_ms: None,
             retryable: matches!(
                 kind,
                 FailureKind::Returned
@@ -202,6 +208,88 @@ impl Default for CallPolicy {
     /// One attempt of at most 30 seconds.
     fn default() -> Self {
         CallPolicy { retry: RetryPolicy::default(), timeout_ms: 30_000 }
+    }
+}
+
+/// Words by which an instance can be found, each with a value.
+pub type Tags = BTreeMap<String, String>;
+
+/// The activity that makes an HTTP request. It is the host's own: no function
+/// of a component can have this name.
+pub const HTTP_FUNCTION: &str = "host:http";
+
+/// The code of the failure of an HTTP attempt that was answered 202: its
+/// details are the request that asks for the answer, its
+/// [`Failure::retry_after_ms`] says when to make it.
+pub const HTTP_ACCEPTED: &str = "host.http-accepted";
+
+/// The longest name of an entity and the longest key, in characters.
+pub const MAX_ENTITY_KEY: usize = 200;
+
+/// An entity: a small durable object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EntityId {
+    /// The function of kind `entity` that it is one of.
+    pub name: String,
+    /// Which one.
+    pub key: String,
+}
+
+/// Why something is not the id of an entity.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadEntityId {
+    /// The name or the key is empty.
+    #[error("an entity has a name and a key, and neither is empty")]
+    Empty,
+    /// One of them is too long.
+    #[error("the name and the key of an entity have at most 200 characters each")]
+    TooLong,
+    /// A character that cannot stand in a URL's path.
+    #[error(
+        "the name and the key of an entity must not contain '/', '\\', '#', '?' or control \
+         characters, and the name no '@': this one contains {0:?}"
+    )]
+    Character(char),
+}
+
+impl EntityId {
+    /// The id of this name and key.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn new(name: impl Into<String>, key: impl Into<String>) -> Result<Self, BadEntityId> {
+        let id = EntityId { name: name.into(), key: key.into() };
+        for text in [&id.name, &id.key] {
+            match text.chars().count() {
+                0 => return Err(BadEntityId::Empty),
+                1..=MAX_ENTITY_KEY => {}
+                _ => return Err(BadEntityId::TooLong),
+            }
+        }
+        let wrong = |c: &char| matches!(c, '/' | '\\' | '#' | '?') || c.is_control();
+        let mut chars = id.name.chars().filter(|c| *c == '@').chain(id.key.chars().filter(wrong));
+        match id.name.chars().find(wrong).or_else(|| chars.next()) {
+            Some(c) => Err(BadEntityId::Character(c)),
+            None => Ok(id),
+        }
+    }
+
+    /// The id that it has among the instances: `@name@key`, as in Durable
+    /// Functions.
+    pub fn instance_id(&self) -> String {
+        format!("@{}@{}", self.name, self.key)
+    }
+
+    /// The entity that has this id among the instances.
+    pub fn from_instance_id(id: &str) -> Option<Self> {
+        let (name, key) = id.strip_prefix('@')?.split_once('@')?;
+        EntityId::new(name, key).ok()
+    }
+}
+
+impl std::fmt::Display for EntityId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "@{}@{}", self.name, self.key)
     }
 }
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CallOptions, CallPolicy, Json, RetryPolicy, TaskId};
+use crate::{CallOptions, CallPolicy, Json, Millis, RetryPolicy, Tags, TaskId};
 
 /// The number of a part of a saga that can be undone by itself. 0 is the
 /// whole saga; the others count from 1 in the order in which they were opened.
@@ -122,6 +122,34 @@ pub struct StepOptions {
     pub scope: ScopeId,
     /// Whether the saga can only go forward once it is complete.
     pub pivot: bool,
+}
+
+/// The options of a child orchestration as its call gives them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChildOptions {
+    /// Its place in the saga. The call's retry policy says how often a child
+    /// that failed is started again, its timeout is the child's deadline.
+    pub step: StepOptions,
+    /// Its instance id; derived where there is none.
+    pub id: Option<String>,
+    /// The version it is told; the parent's where there is none.
+    pub version: Option<String>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// The options of an orchestration that another one starts and does not wait
+/// for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StartOptions {
+    /// Its instance id; derived where there is none.
+    pub id: Option<String>,
+    /// The version it is told.
+    pub version: Option<String>,
+    /// Its tags.
+    pub tags: Tags,
+    /// When it begins; at once where there is nothing.
+    pub start_at: Option<Millis>,
 }
 
 /// The step that an undo undoes, as the undo is told.

@@ -127,5 +127,6 @@ pub(crate) fn failure_from_guest(failure: types::Failure) -> core::Failure {
         message: failure.message,
         details,
         retryable: failure.retryable,
+        retry_after_ms: None,
     }
 }

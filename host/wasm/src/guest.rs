@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use sagahost_core::{FailureKind, Json, LogLevel, StepOptions};
+use sagahost_core::{
+    ChildOptions, EntityId, FailureKind, Json, LogLevel, StartOptions, StepOptions,
+};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -122,6 +124,10 @@ fn step_options(options: types::StepOptions) -> wasmtime::Result<StepOptions> {
     })
 }
 
+fn entity_id(entity: types::EntityId) -> wasmtime::Result<EntityId> {
+    EntityId::new(entity.name, entity.key).map_err(|error| Misuse(error.to_string()).into())
+}
+
 impl types::Host for Guest {}
 
 impl orchestration::Host for Guest {
@@ -162,6 +168,111 @@ impl orchestration::Host for Guest {
         let input = json(input, || format!("the input for the orchestrator `{name}`"))?;
         let options = step_options(options)?;
         self.ask(function, |host| host.call_orchestrator(name, input, options))?.map_err(stopped)
+    }
+
+    fn call_child(
+        &mut self,
+        name: String,
+        input: String,
+        options: types::ChildOptions,
+    ) -> wasmtime::Result<u32> {
+        let function = "call-child";
+        self.orchestrator(function)?;
+        let input = json(input, || format!("the input for the orchestrator `{name}`"))?;
+        let options = ChildOptions {
+            step: step_options(options.step)?,
+            id: options.id,
+            version: options.version,
+            tags: options.tags.into_iter().collect(),
+        };
+        self.ask(function, |host| host.call_child(name, input, options))?.map_err(stopped)
+    }
+
+    fn start_orchestrator(
+        &mut self,
+        name: String,
+        input: String,
+        options: types::StartOptions,
+    ) -> wasmtime::Result<String> {
+        let function = "start-orchestrator";
+        self.orchestrator(function)?;
+        let input = json(input, || format!("the input for the orchestrator `{name}`"))?;
+        let options = StartOptions {
+            id: options.id,
+            version: options.version,
+            tags: options.tags.into_iter().collect(),
+            start_at: options.start_at_ms,
+        };
+        self.ask(function, |host| host.start_orchestrator(name, input, options))?.map_err(stopped)
+    }
+
+    fn send_event(
+        &mut self,
+        instance: String,
+        name: String,
+        input: String,
+    ) -> wasmtime::Result<()> {
+        self.orchestrator("send-event")?;
+        let input = json(input, || format!("what comes with the event `{name}`"))?;
+        self.ask("send-event", |host| host.send_event(instance, name, input))?.map_err(stopped)
+    }
+
+    fn continue_as_new(&mut self, input: String, keep_events: bool) -> wasmtime::Result<()> {
+        self.orchestrator("continue-as-new")?;
+        let input = json(input, || "the input to continue with".to_owned())?;
+        self.ask("continue-as-new", |host| host.continue_as_new(input, keep_events))?
+            .map_err(stopped)
+    }
+
+    fn call_http(&mut self, request: String, options: types::StepOptions) -> wasmtime::Result<u32> {
+        self.orchestrator("call-http")?;
+        let request = json(request, || "the HTTP request".to_owned())?;
+        let options = step_options(options)?;
+        self.ask("call-http", |host| host.call_http(request, options))?.map_err(stopped)
+    }
+
+    fn call_entity(
+        &mut self,
+        entity: types::EntityId,
+        operation: String,
+        input: String,
+    ) -> wasmtime::Result<u32> {
+        self.orchestrator("call-entity")?;
+        let input = json(input, || format!("the input for the operation `{operation}`"))?;
+        let entity = entity_id(entity)?;
+        self.ask("call-entity", |host| host.call_entity(entity, operation, input))?.map_err(stopped)
+    }
+
+    fn signal_entity(
+        &mut self,
+        entity: types::EntityId,
+        operation: String,
+        input: String,
+        at: Option<u64>,
+    ) -> wasmtime::Result<()> {
+        self.orchestrator("signal-entity")?;
+        let input = json(input, || format!("the input for the operation `{operation}`"))?;
+        let entity = entity_id(entity)?;
+        self.ask("signal-entity", |host| host.signal_entity(entity, operation, input, at))?
+            .map_err(stopped)
+    }
+
+    fn lock_entities(&mut self, entities: Vec<types::EntityId>) -> wasmtime::Result<u32> {
+        self.orchestrator("lock-entities")?;
+        let entities = entities.into_iter().map(entity_id).collect::<Result<_, _>>()?;
+        self.ask("lock-entities", |host| host.lock_entities(entities))?.map_err(stopped)
+    }
+
+    fn unlock_entities(&mut self) -> wasmtime::Result<()> {
+        self.ask("unlock-entities", |host| host.unlock_entities())?.map_err(stopped)
+    }
+
+    fn version(&mut self) -> wasmtime::Result<Option<String>> {
+        self.ask("version", |host| host.version())
+    }
+
+    fn tags(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        self.ask("tags", |host| host.tags().into_iter().collect())
     }
 
     fn open_scope(&mut self, parent: u32) -> wasmtime::Result<u32> {

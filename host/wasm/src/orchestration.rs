@@ -1,7 +1,10 @@
 //! What an orchestrator talks to. The turn pipeline implements it over the
 //! pure state machine; nothing in here knows how.
 
-use sagahost_core::{Failure, Json, LogLevel, Millis, ScopeId, StepOptions, TaskId};
+use sagahost_core::{
+    ChildOptions, EntityId, Failure, Json, LogLevel, Millis, ScopeId, StartOptions, StepOptions,
+    Tags, TaskId,
+};
 
 /// The host wants the orchestrator ended, because it asked for what its
 /// journal does not have; with the reason.
@@ -45,6 +48,107 @@ pub trait OrchestrationHost: Send {
         input: Json,
         options: StepOptions,
     ) -> Result<TaskId, Stop>;
+    /// Starts a child orchestration, with a say in its id, version and tags.
+    ///
+    /// # Errors
+    /// When the journal has something else here, or the id is not allowed.
+    fn call_child(
+        &mut self,
+        name: String,
+        input: Json,
+        options: ChildOptions,
+    ) -> Result<TaskId, Stop> {
+        let _ = (name, input, options);
+        not_offered("child orchestrations with an id")
+    }
+    /// Starts an orchestration that nobody waits for; returns its id.
+    ///
+    /// # Errors
+    /// When the journal has something else here, or the id is not allowed.
+    fn start_orchestrator(
+        &mut self,
+        name: String,
+        input: Json,
+        options: StartOptions,
+    ) -> Result<String, Stop> {
+        let _ = (name, input, options);
+        not_offered("starting other orchestrations")
+    }
+    /// Raises an event for another orchestration.
+    ///
+    /// # Errors
+    /// When the journal has something else here.
+    fn send_event(&mut self, instance: String, name: String, input: Json) -> Result<(), Stop> {
+        let _ = (instance, name, input);
+        not_offered("events for other orchestrations")
+    }
+    /// Lets the orchestrator begin anew when it returns.
+    ///
+    /// # Errors
+    /// When this host does not offer it.
+    fn continue_as_new(&mut self, input: Json, keep_events: bool) -> Result<(), Stop> {
+        let _ = (input, keep_events);
+        not_offered("continue-as-new")
+    }
+    /// Makes an HTTP request as a step.
+    ///
+    /// # Errors
+    /// When the journal has something else here.
+    fn call_http(&mut self, request: Json, options: StepOptions) -> Result<TaskId, Stop> {
+        let _ = (request, options);
+        not_offered("HTTP requests")
+    }
+    /// Calls an operation of an entity.
+    ///
+    /// # Errors
+    /// When the journal has something else here.
+    fn call_entity(
+        &mut self,
+        entity: EntityId,
+        operation: String,
+        input: Json,
+    ) -> Result<TaskId, Stop> {
+        let _ = (entity, operation, input);
+        not_offered("entities")
+    }
+    /// Lets an entity run an operation, now or later.
+    ///
+    /// # Errors
+    /// When the journal has something else here.
+    fn signal_entity(
+        &mut self,
+        entity: EntityId,
+        operation: String,
+        input: Json,
+        at: Option<Millis>,
+    ) -> Result<(), Stop> {
+        let _ = (entity, operation, input, at);
+        not_offered("entities")
+    }
+    /// Locks entities. The task is complete when this orchestration has all
+    /// of them.
+    ///
+    /// # Errors
+    /// When the journal has something else here.
+    fn lock_entities(&mut self, entities: Vec<EntityId>) -> Result<TaskId, Stop> {
+        let _ = entities;
+        not_offered("entities")
+    }
+    /// Lets go of all locks.
+    ///
+    /// # Errors
+    /// When the journal has something else here.
+    fn unlock_entities(&mut self) -> Result<(), Stop> {
+        not_offered("entities")
+    }
+    /// The version that was asked for at the start.
+    fn version(&self) -> Option<String> {
+        None
+    }
+    /// The tags that were given at the start.
+    fn tags(&self) -> Tags {
+        Tags::new()
+    }
     /// Opens a scope within another one.
     ///
     /// # Errors
@@ -97,6 +201,10 @@ pub trait OrchestrationHost: Send {
     fn set_custom_status(&mut self, status: Json);
     /// Writes a line to the instance's log.
     fn log(&mut self, level: LogLevel, message: String);
+}
+
+fn not_offered<T>(what: &str) -> Result<T, Stop> {
+    Err(Stop(format!("{what}: not offered here")))
 }
 
 /// What `describe` runs against: there is no orchestration.

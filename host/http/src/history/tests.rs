@@ -116,6 +116,7 @@ fn failed(task: TaskId, attempt: u32, retry_at: Option<Millis>) -> Event {
             message: "The card was declined.".into(),
             details: Some(text(r#"{"limit":5}"#)),
             retryable: true,
+            retry_after_ms: None,
         },
         retry_at,
         logs: Logs::default(),
