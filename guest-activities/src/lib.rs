@@ -11,7 +11,7 @@
 //!
 //! | File | Content | Written by |
 //! |---|---|---|
-//! | `stock.json` | `{"book": 100, "lamp": 5, "vase": 0, "print": null}`: how many of each article the shop has to sell in all; `null` is made to order, without limit. What is not in it is not sold. | by hand, or as shown by the first order |
+//! | `stock.json` | `{"book": 100, "lamp": 5, "vase": 0, "print": null}`: how many of each article the shop has to sell in all; `null` is made to order, without limit. What is not in it is not sold. | by hand, or as shown by whoever looks first |
 //! | `reserved/<sku>/<quantity>-<order id>` | empty; the name says that so many of the article are taken by the order. Only for articles with a limit. | OrderActivity; removed by RollbackOrderActivity |
 //! | `orders/<order id>.json` | `{"status": "placed", "key", "instance", "order_id", "customer", "items"}`; the status is `placing` while articles are reserved, and `cancelled`, with `undo_key`, after a rollback | OrderActivity, RollbackOrderActivity |
 //! | `payments/<order id>.json` | `{"status": "charged", "key", "instance", "order_id", "customer", "amount_cents"}`; the status is `refunded`, with `undo_key`, after a rollback | PaymentActivity, RollbackPaymentActivity |
@@ -50,7 +50,7 @@ mod payment;
 mod small;
 mod types;
 
-pub use order::{order_activity, rollback_order_activity};
+pub use order::{article_left, order_activity, rollback_order_activity};
 pub use payment::{payment_activity, rollback_payment_activity};
 pub use small::{greet, send_reminder, square};
 pub use types::{Fault, Faults, Item, Order};

@@ -128,6 +128,23 @@ fn reserve(limited: &[Limited<'_>], id: OrderId<'_>) -> Result<bool, Failure> {
     Ok(true)
 }
 
+/// Tells how much of an article can still be ordered; nothing where it is made to order, without limit.
+///
+/// Fails with `unknown-article`.
+#[sagahost::activity(
+    timeout = "10s",
+    retry(max_attempts = 4, first_interval = "200ms", backoff = 2.0, max_interval = "5s")
+)]
+pub async fn article_left(ctx: ActivityContext, sku: String) -> Result<Option<u64>, Failure> {
+    checked(&sku, "article", "unknown-article")?;
+    let stock = stock(&Writer::new(&ctx))?;
+    match stock.get(&sku) {
+        Some(None) => Ok(None),
+        Some(Some(stock)) => Ok(Some(stock.saturating_sub(reserved(&sku)?))),
+        None => Err(unknown_article(&sku, &stock)),
+    }
+}
+
 /// Takes an order back: cancels it and gives its articles back. Answers false if this orchestration has no such order.
 ///
 /// Whether there is something to take back it finds in the files, and not in
@@ -183,14 +200,16 @@ fn limited<'a>(writer: &Writer, items: &'a [Item]) -> Result<Vec<Limited<'a>>, F
         match stock.get(sku) {
             Some(None) => {}
             Some(Some(stock)) => limited.push(Limited { sku, quantity, stock: *stock }),
-            None => {
-                let articles: Vec<_> = stock.keys().map(String::as_str).collect();
-                let message = format!("the shop has no {sku:?}; it has {}", articles.join(", "));
-                return Err(Failure::permanent("unknown-article", message));
-            }
+            None => return Err(unknown_article(sku, &stock)),
         }
     }
     Ok(limited)
+}
+
+fn unknown_article(sku: &str, stock: &Stock) -> Failure {
+    let articles: Vec<_> = stock.keys().map(String::as_str).collect();
+    let message = format!("the shop has no {sku:?}; it has {}", articles.join(", "));
+    Failure::permanent("unknown-article", message)
 }
 
 /// How many of each article, in the order of their names.

@@ -15,7 +15,7 @@ pub struct Order {
     #[schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$"))]
     pub(crate) id: String,
     /// What is ordered.
-    items: Vec<Item>,
+    pub(crate) items: Vec<Item>,
     /// Who orders.
     customer: String,
     /// The card to charge. One that begins with `declined` is declined.
@@ -27,11 +27,11 @@ pub struct Order {
 
 /// Some of one article.
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct Item {
+pub(crate) struct Item {
     /// The article.
-    sku: String,
+    pub(crate) sku: String,
     /// How many of it.
-    quantity: u32,
+    pub(crate) quantity: u32,
     /// What one of it costs.
     price_cents: u64,
 }

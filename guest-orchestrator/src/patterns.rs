@@ -1,8 +1,10 @@
-//! One orchestrator for each of the usual patterns.
+//! Patterns that take one orchestrator and no more: chaining, fan-out and
+//! fan-in, an operation that clients poll, and a person's say.
 
 use std::time::Duration;
 
-use sagahost::{Failure, OrchestratorContext, future, info, select};
+use sagahost::serde_json::json;
+use sagahost::{Failure, OrchestratorContext, future, info};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -60,12 +62,43 @@ pub struct ReminderInput {
 /// Waits for a while, over any restart, and then sends a reminder.
 #[sagahost::orchestrator]
 pub async fn reminder(ctx: OrchestratorContext, input: ReminderInput) -> Result<String, Failure> {
-    let wait = Duration::try_from_secs_f64(input.seconds)
-        .map_err(|error| Failure::permanent("bad-input", format!("seconds: {error}")))?;
+    let wait = seconds("seconds", input.seconds)?;
     let due = ctx.now() + wait;
     ctx.set_custom_status(&format!("waiting until {due}"));
     ctx.timer_until(due).await;
     ctx.activity("SendReminder", &input.message).await
+}
+
+/// What [`newsletter`] is to send.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Letter {
+    /// To whom.
+    to: Vec<String>,
+    /// What it says.
+    text: String,
+    /// How long to wait between two of them, in seconds.
+    #[serde(default)]
+    pause_seconds: f64,
+}
+
+/// Sends a letter to one after the other, which may take long.
+///
+/// Whoever starts it gets 202 and the address of its status, and polls that
+/// until it is 200. The custom status says how far it is:
+/// `{"sent": 3, "of": 10}`.
+#[sagahost::orchestrator]
+pub async fn newsletter(ctx: OrchestratorContext, letter: Letter) -> Result<usize, Failure> {
+    let pause = seconds("pauseSeconds", letter.pause_seconds)?;
+    for (sent, to) in letter.to.iter().enumerate() {
+        ctx.set_custom_status(&json!({ "sent": sent, "of": letter.to.len() }));
+        if sent > 0 && !pause.is_zero() {
+            ctx.timer(pause).await;
+        }
+        ctx.activity::<String>("SendReminder", &format!("{to}: {}", letter.text)).await?;
+    }
+    ctx.set_custom_status(&json!({ "sent": letter.to.len(), "of": letter.to.len() }));
+    Ok(letter.to.len())
 }
 
 /// What [`approval`] waits for.
@@ -74,6 +107,10 @@ pub async fn reminder(ctx: OrchestratorContext, input: ReminderInput) -> Result<
 pub struct ApprovalInput {
     /// How long, in seconds.
     timeout_seconds: f64,
+    /// Who is asked when that has passed, and has as long again. Without it,
+    /// nobody is.
+    #[serde(default)]
+    escalate_to: Option<String>,
 }
 
 /// The event `Approved`.
@@ -109,18 +146,31 @@ pub enum Verdict {
 /// Waits for somebody to raise the event `Approved`, `{"approved": true, "by": "Ada"}`, but not for ever.
 #[sagahost::orchestrator]
 pub async fn approval(ctx: OrchestratorContext, input: ApprovalInput) -> Result<Decision, Failure> {
-    let timeout = Duration::try_from_secs_f64(input.timeout_seconds)
-        .map_err(|error| Failure::permanent("bad-input", format!("timeoutSeconds: {error}")))?;
+    let timeout = seconds("timeoutSeconds", input.timeout_seconds)?;
     ctx.set_custom_status("waiting for approval");
-    let mut answer = ctx.event::<Approved>("Approved");
-    let mut too_late = ctx.timer(timeout);
-    let decision = select! {
-        answer = answer => {
-            let Approved { approved, by } = answer?;
-            let result = if approved { Verdict::Approved } else { Verdict::Rejected };
-            Decision { result, by: Some(by) }
+    let mut answer = ctx.event::<Approved>("Approved").timeout(timeout).await;
+    if let (Err(failure), Some(boss)) = (&answer, input.escalate_to)
+        && failure.is("timeout")
+    {
+        ctx.set_custom_status(&format!("waiting for {boss}"));
+        let please = format!("{boss}: {} waits for an approval", ctx.instance_id());
+        ctx.activity::<String>("SendReminder", &please).await?;
+        answer = ctx.event("Approved").timeout(timeout).await;
+    }
+    match answer {
+        Ok(Approved { approved: true, by }) => {
+            Ok(Decision { result: Verdict::Approved, by: Some(by) })
         }
-        () = too_late => Decision { result: Verdict::TimedOut, by: None },
-    };
-    Ok(decision)
+        Ok(Approved { by, .. }) => Ok(Decision { result: Verdict::Rejected, by: Some(by) }),
+        Err(failure) if failure.is("timeout") => {
+            Ok(Decision { result: Verdict::TimedOut, by: None })
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// A number of seconds from an input.
+pub(crate) fn seconds(field: &str, seconds: f64) -> Result<Duration, Failure> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|error| Failure::permanent("bad-input", format!("{field}: {error}")))
 }

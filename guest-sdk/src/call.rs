@@ -11,10 +11,10 @@ use futures_util::future::FusedFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::bindings::sagahost::saga::types::{CallOptions, StepOptions, UndoChoice};
+use crate::bindings::sagahost::saga::types::{CallOptions, ChildOptions, StepOptions, UndoChoice};
 use crate::executor::{Outcome, Tasks};
 use crate::time::millis;
-use crate::{Compensation, Failure, RetryPolicy, Task, host, json};
+use crate::{Compensation, Failure, RetryPolicy, RetryWith, Task, host, json};
 
 /// A call of an activity, from
 /// [`OrchestratorContext::activity`](crate::OrchestratorContext::activity).
@@ -52,7 +52,7 @@ impl<T> ActivityCall<T> {
 
     /// The call as a step of a scope.
     pub(crate) fn in_scope(mut self, scope: u32) -> Self {
-        self.call.change(|step| step.more(Step::call_step).scope = scope);
+        self.call.change(|step| step.more_by(Step::call_step).scope = scope);
         self
     }
 
@@ -73,14 +73,14 @@ impl<T> ActivityCall<T> {
     /// called one; a [`Compensation`] can say more.
     pub fn compensate_with(mut self, compensation: impl Into<Compensation>) -> Self {
         let undo = compensation.into().choice();
-        self.call.change(|step| step.more(Step::call_step).undo = undo);
+        self.call.change(|step| step.more_by(Step::call_step).undo = undo);
         self
     }
 
     /// Leaves the undo of this step to the orchestrator: the host does not
     /// undo it, even if the activity's description names its undo.
     pub fn undo_by_hand(mut self) -> Self {
-        self.call.change(|step| step.more(Step::call_step).undo = Ok(UndoChoice::ByHand));
+        self.call.change(|step| step.more_by(Step::call_step).undo = Ok(UndoChoice::ByHand));
         self
     }
 
@@ -88,64 +88,38 @@ impl<T> ActivityCall<T> {
     /// before is not undone any more, and each later step is retried until it
     /// completes, or until a person sees to it.
     pub fn pivot(mut self) -> Self {
-        self.call.change(|step| step.more(Step::call_step).pivot = true);
+        self.call.change(|step| step.more_by(Step::call_step).pivot = true);
         self
+    }
+
+    /// Lets the orchestrator's own code say whether, and after how long, the
+    /// activity is tried again. See [`RetryWith`]; this comes after all other
+    /// options.
+    ///
+    /// ```
+    /// # use sagahost::{Failure, OrchestratorContext};
+    /// # use std::time::Duration;
+    /// # async fn f(ctx: OrchestratorContext) -> Result<(), Failure> {
+    /// let weather: String = ctx
+    ///     .activity("FetchWeather", &"Oslo")
+    ///     .retry_with(|failure, attempt| match &*failure.code {
+    ///         "busy" => Some(Duration::from_secs(60)),
+    ///         "offline" if attempt < 5 => Some(Duration::from_secs(5) * attempt),
+    ///         _ => None,
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retry_with<F>(self, again: F) -> RetryWith<T, F>
+    where
+        F: FnMut(&Failure, u32) -> Option<Duration>,
+    {
+        RetryWith::new(self.call, again)
     }
 
     /// Schedules the activity now: it runs while the orchestrator goes on,
     /// whether the task is awaited or dropped.
-    pub fn start(self) -> Task<T> {
-        self.call.start()
-    }
-}
-
-/// A call of another orchestrator, from
-/// [`OrchestratorContext::orchestrator`](crate::OrchestratorContext::orchestrator).
-///
-/// Like an [`ActivityCall`] it is scheduled when it is first awaited, or by
-/// [`start`](Self::start). A child is not retried; how long it may take is
-/// what its own description says (`timeout`).
-#[must_use = "an orchestrator call does nothing until it is awaited or started"]
-pub struct OrchestratorCall<T> {
-    call: Lazy<Step, T>,
-}
-
-impl<T> OrchestratorCall<T> {
-    pub(crate) fn new(tasks: &Rc<Tasks>, name: &str, input: &(impl Serialize + ?Sized)) -> Self {
-        Self { call: Lazy::new(Step::new(tasks, name, input, Step::call_orchestrator)) }
-    }
-
-    /// The call as a step of a scope.
-    pub(crate) fn in_scope(mut self, scope: u32) -> Self {
-        self.call.change(|step| step.more(Step::call_orchestrator).scope = scope);
-        self
-    }
-
-    /// The activity that undoes a completed child, in the place of the undos
-    /// of its own steps. Without an input of its own it gets the child's.
-    pub fn compensate_with(mut self, compensation: impl Into<Compensation>) -> Self {
-        let undo = compensation.into().choice();
-        self.call.change(|step| step.more(Step::call_orchestrator).undo = undo);
-        self
-    }
-
-    /// Drops what a completed child hands over to be undone: what it did
-    /// stays, whatever becomes of this saga.
-    pub fn undo_by_hand(mut self) -> Self {
-        let undo = Ok(UndoChoice::ByHand);
-        self.call.change(|step| step.more(Step::call_orchestrator).undo = undo);
-        self
-    }
-
-    /// Lets the saga only go forward once the child is complete; see
-    /// [`ActivityCall::pivot`].
-    pub fn pivot(mut self) -> Self {
-        self.call.change(|step| step.more(Step::call_orchestrator).pivot = true);
-        self
-    }
-
-    /// Starts the child now: it runs while the orchestrator goes on, whether
-    /// the task is awaited or dropped.
     pub fn start(self) -> Task<T> {
         self.call.start()
     }
@@ -169,7 +143,7 @@ impl<P: Prepared, T> Lazy<P, T> {
     }
 
     /// Changes what is not scheduled yet.
-    fn change(&mut self, change: impl FnOnce(&mut P)) {
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut P)) {
         if let Self::Prepared(prepared) = self {
             change(prepared);
         }
@@ -237,82 +211,131 @@ pub(crate) use lazy_future;
 
 lazy_future! {
     ActivityCall<T> => T;
-    OrchestratorCall<T> => T;
 }
 
 /// A step that is not scheduled yet.
+#[derive(Clone)]
 pub(crate) struct Step {
-    tasks: Rc<Tasks>,
+    pub(crate) tasks: Rc<Tasks>,
     name: String,
     input: Outcome,
-    options: CallOptions,
+    pub(crate) options: CallOptions,
     more: Option<Box<More>>,
     /// Asks the host for it. A pointer, and set by those options that need
     /// more than the plain call, so that a component without them does not
     /// import what it takes to do them.
-    schedule: fn(&Step, &str) -> u32,
+    pub(crate) schedule: fn(&Step, &str) -> u32,
 }
 
 /// What most calls say nothing about.
-struct More {
-    undo: Result<UndoChoice, Failure>,
-    scope: u32,
-    pivot: bool,
+#[derive(Clone)]
+pub(crate) struct More {
+    pub(crate) undo: Result<UndoChoice, Failure>,
+    pub(crate) scope: u32,
+    pub(crate) pivot: bool,
+    /// Of a child: its id, its version and its tags.
+    pub(crate) id: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) tags: Vec<(String, String)>,
 }
 
 impl Step {
-    fn new(
+    pub(crate) fn new(
         tasks: &Rc<Tasks>,
         name: &str,
         input: &(impl Serialize + ?Sized),
         schedule: fn(&Step, &str) -> u32,
     ) -> Self {
+        let input = json::encode(input, "bad-input", "the input of the call");
+        Self::with_json(tasks, name, input, schedule)
+    }
+
+    /// One whose input is JSON already, or why it is not.
+    pub(crate) fn with_json(
+        tasks: &Rc<Tasks>,
+        name: &str,
+        input: Outcome,
+        schedule: fn(&Step, &str) -> u32,
+    ) -> Self {
         Self {
             tasks: Rc::clone(tasks),
             name: name.to_owned(),
-            input: json::encode(input, "bad-input", "the input of the call"),
+            input,
             options: CallOptions { retry: None, timeout_ms: None },
             more: None,
             schedule,
         }
     }
 
-    fn more(&mut self, schedule: fn(&Step, &str) -> u32) -> &mut More {
-        self.schedule = schedule;
-        let none = || Box::new(More { undo: Ok(UndoChoice::Declared), scope: 0, pivot: false });
+    pub(crate) fn more(&mut self) -> &mut More {
+        let none = || {
+            Box::new(More {
+                undo: Ok(UndoChoice::Declared),
+                scope: 0,
+                pivot: false,
+                id: None,
+                version: None,
+                tags: Vec::new(),
+            })
+        };
         self.more.get_or_insert_with(none)
+    }
+
+    /// The same, for options that need another call of the host's.
+    pub(crate) fn more_by(&mut self, schedule: fn(&Step, &str) -> u32) -> &mut More {
+        self.schedule = schedule;
+        self.more()
+    }
+
+    /// Why it cannot be scheduled.
+    pub(crate) fn refusal(&self) -> Option<&Failure> {
+        let undo = self.more.as_deref().and_then(|more| more.undo.as_ref().err());
+        self.input.as_ref().err().or(undo)
     }
 
     fn step_options(&self) -> StepOptions {
         let call = self.options.clone();
         match self.more.as_deref() {
-            Some(More { undo: Ok(undo), scope, pivot }) => {
+            Some(More { undo: Ok(undo), scope, pivot, .. }) => {
                 StepOptions { call, undo: undo.clone(), scope: *scope, pivot: *pivot }
             }
             _ => StepOptions { call, undo: UndoChoice::Declared, scope: 0, pivot: false },
         }
     }
 
-    fn call_activity(&self, input: &str) -> u32 {
+    pub(crate) fn call_activity(&self, input: &str) -> u32 {
         host::call_activity(&self.name, input, &self.options)
     }
 
-    fn call_step(&self, input: &str) -> u32 {
+    pub(crate) fn call_step(&self, input: &str) -> u32 {
         host::call_step(&self.name, input, &self.step_options())
     }
 
-    fn call_orchestrator(&self, input: &str) -> u32 {
+    pub(crate) fn call_orchestrator(&self, input: &str) -> u32 {
         host::call_orchestrator(&self.name, input, &self.step_options())
+    }
+
+    pub(crate) fn call_child(&self, input: &str) -> u32 {
+        let mut options =
+            ChildOptions { step: self.step_options(), id: None, version: None, tags: Vec::new() };
+        if let Some(more) = self.more.as_deref() {
+            options.id.clone_from(&more.id);
+            options.version.clone_from(&more.version);
+            options.tags.clone_from(&more.tags);
+        }
+        host::call_child(&self.name, input, &options)
+    }
+
+    pub(crate) fn call_http(&self, request: &str) -> u32 {
+        host::call_http(request, &self.step_options())
     }
 }
 
 impl Prepared for Step {
     fn start<T>(self) -> Task<T> {
-        match (&self.input, self.more.as_deref()) {
-            (Err(failure), _) | (_, Some(More { undo: Err(failure), .. })) => {
-                Task::failed(failure.clone())
-            }
-            (Ok(input), _) => {
+        match (self.refusal(), &self.input) {
+            (Some(failure), _) | (None, Err(failure)) => Task::failed(failure.clone()),
+            (None, Ok(input)) => {
                 let id = (self.schedule)(&self, input);
                 Task::scheduled(self.tasks, id)
             }

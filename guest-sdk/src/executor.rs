@@ -23,6 +23,8 @@ pub(crate) struct Tasks {
     slots: RefCell<Vec<Slot>>,
     /// How many slots hold a waker.
     waiting: Cell<usize>,
+    /// Whether the orchestrator is to begin anew when it returns.
+    pub(crate) continued: Cell<bool>,
 }
 
 #[derive(Default)]

@@ -42,6 +42,9 @@ pub struct Failure {
     pub retryable: bool,
 }
 
+/// See [`Failure::continued`].
+const CONTINUED: &str = "host.continued-as-new";
+
 impl Failure {
     /// A failure that may pass: the host attempts the activity again if its
     /// retry policy allows it.
@@ -65,6 +68,16 @@ impl Failure {
     #[must_use]
     pub fn is(&self, code: &str) -> bool {
         self.code == code
+    }
+
+    /// What an orchestrator returns that continues as new: no failure at all,
+    /// but a way out of it, whatever it returns otherwise.
+    pub(crate) fn continued() -> Self {
+        Self::permanent(CONTINUED, "the orchestration goes on as a new one")
+    }
+
+    pub(crate) fn is_continued(&self) -> bool {
+        self.is(CONTINUED)
     }
 
     fn of(code: &str, error: &(impl Error + ?Sized)) -> Self {

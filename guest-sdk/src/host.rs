@@ -2,7 +2,9 @@
 //! those of the host in [`crate::testing`], so that everything above this
 //! module is the same in a test.
 
-use crate::bindings::sagahost::saga::types::{CallOptions, StepOptions, UndoneStep};
+use crate::bindings::sagahost::saga::types::{
+    CallOptions, ChildOptions, EntityId, StartOptions, StepOptions, UndoneStep,
+};
 use crate::executor::Outcome;
 use crate::log::LogLevel;
 
@@ -33,6 +35,15 @@ host! {
     fn call_activity(name: &str, input: &str, options: &CallOptions) -> u32 = orchestration::call_activity;
     fn call_step(name: &str, input: &str, options: &StepOptions) -> u32 = orchestration::call_step;
     fn call_orchestrator(name: &str, input: &str, options: &StepOptions) -> u32 = orchestration::call_orchestrator;
+    fn call_child(name: &str, input: &str, options: &ChildOptions) -> u32 = orchestration::call_child;
+    fn start_orchestrator(name: &str, input: &str, options: &StartOptions) -> String = orchestration::start_orchestrator;
+    fn send_event(instance: &str, name: &str, input: &str) = orchestration::send_event;
+    fn continue_as_new(input: &str, keep_events: bool) = orchestration::continue_as_new;
+    fn call_http(request: &str, options: &StepOptions) -> u32 = orchestration::call_http;
+    fn call_entity(entity: &EntityId, operation: &str, input: &str) -> u32 = orchestration::call_entity;
+    fn signal_entity(entity: &EntityId, operation: &str, input: &str, at_ms: Option<u64>) = orchestration::signal_entity;
+    fn lock_entities(entities: &[EntityId]) -> u32 = orchestration::lock_entities;
+    fn unlock_entities() = orchestration::unlock_entities;
     fn open_scope(parent: u32) -> u32 = orchestration::open_scope;
     fn undo_in_parallel(scope: u32) = orchestration::undo_in_parallel;
     fn compensate(scope: u32) -> u32 = orchestration::compensate;
@@ -43,6 +54,8 @@ host! {
     fn new_uuid() -> String = orchestration::new_uuid;
     fn random_u64() -> u64 = orchestration::random_u64;
     fn instance_id() -> String = orchestration::instance_id;
+    fn version() -> Option<String> = orchestration::version;
+    fn tags() -> Vec<(String, String)> = orchestration::tags;
     fn is_replaying() -> bool = orchestration::is_replaying;
     fn set_custom_status(status: &str) = orchestration::set_custom_status;
     fn log(level: LogLevel, line: &str) = orchestration::log;

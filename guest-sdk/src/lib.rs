@@ -50,7 +50,8 @@
 //! `wasm32-wasip2`, with `sagahost-sdk`, `serde` (with `derive`) and
 //! `schemars` as its dependencies. The `.wasm` file describes itself: names,
 //! JSON schemas of inputs and outputs, retries and timeouts come from the
-//! attributes ([`macro@activity`], [`macro@orchestrator`]) and the types.
+//! attributes ([`macro@activity`], [`macro@orchestrator`], [`macro@entity`]) and
+//! the types.
 //!
 //! # Calls, tasks, and when they start
 //!
@@ -121,6 +122,45 @@
 //! orchestrator asks for it. An undo is an activity, and learns from
 //! [`ActivityContext::undone`] what it undoes and what became of it.
 //!
+//! # Entities
+//!
+//! An **entity** is a small durable object: a state under a key, whose
+//! operations run one at a time. [`macro@entity`] makes one of the methods of a
+//! type; orchestrators reach it by [`OrchestratorContext::entity`], and are
+//! alone with several by [`OrchestratorContext::lock`]:
+//!
+//! ```
+//! # use sagahost::{Failure, OrchestratorContext};
+//! # use schemars::JsonSchema;
+//! # use serde::{Deserialize, Serialize};
+//! #[derive(Default, Serialize, Deserialize, JsonSchema)]
+//! struct Counter {
+//!     count: u64,
+//! }
+//!
+//! #[sagahost::entity]
+//! impl Counter {
+//!     /// Counts on. Answers with the new count.
+//!     fn add(&mut self, count: u64) -> u64 {
+//!         self.count += count;
+//!         self.count
+//!     }
+//! }
+//!
+//! #[sagahost::orchestrator]
+//! async fn visit(ctx: OrchestratorContext, page: String) -> Result<u64, Failure> {
+//!     ctx.entity("Counter", page).call("add", &1).await
+//! }
+//! ```
+//!
+//! # Other instances, and the web
+//!
+//! [`OrchestratorContext::start_orchestrator`] starts an orchestration that
+//! nobody waits for, and [`OrchestratorContext::send_event`] tells one
+//! something. [`OrchestratorContext::http`] makes an HTTP request as a step.
+//! [`OrchestratorContext::continue_as_new`] begins anew with an empty journal,
+//! for those that never end.
+//!
 //! # Failures
 //!
 //! What goes wrong is a [`Failure`]: a code for programs, a message for
@@ -136,9 +176,14 @@
 extern crate self as sagahost;
 
 mod activity;
+mod again;
 mod bindings;
 mod call;
+mod child;
 mod context;
+mod entity;
+mod entity_call;
+mod event;
 mod executor;
 #[cfg(target_arch = "wasm32")]
 mod exports;
@@ -156,18 +201,25 @@ mod task;
 pub mod testing;
 mod time;
 mod undo;
+mod web;
 
 pub use activity::ActivityContext;
-pub use call::{ActivityCall, OrchestratorCall};
+pub use again::RetryWith;
+pub use call::ActivityCall;
+pub use child::{OrchestratorCall, OrchestratorStart};
 pub use context::OrchestratorContext;
+pub use entity::{Entity, EntityContext};
+pub use entity_call::{EntityCall, EntityHandle, EntityId, Lock, LockGuard};
+pub use event::{EventTask, EventTimeout};
 pub use failure::{Failure, OrFail};
 pub use log::LogLevel;
 pub use retry::RetryPolicy;
-pub use sagahost_macros::{activity, orchestrator};
+pub use sagahost_macros::{activity, entity, orchestrator};
 pub use scope::{Compensate, Scope};
 pub use task::{Task, Timer};
 pub use time::Timestamp;
 pub use undo::{Compensation, StepOutcome, UndoWhen, UndoneStep};
+pub use web::{HttpCall, HttpRequest, HttpResponse};
 
 /// Waits for the first of several futures: `select!` of the crate `futures`
 /// in its form that tries the branches from top to bottom
@@ -192,9 +244,10 @@ pub use {serde_json, uuid};
 /// What the attributes' expansions name. No part of the interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::entity::{EntityKind, OperationFuture, unknown_operation};
     pub use crate::registry::{
-        Function, Kind, Output, OutputType, PlainOutput, PlainOutputType, RetryDefaults, RunFuture,
-        decode_input, describe, input_schema,
+        Function, Kind, Operation, Output, OutputType, PlainOutput, PlainOutputType, RetryDefaults,
+        RunFuture, decode_input, describe, input_schema,
     };
     pub use inventory;
     pub use schemars::Schema;

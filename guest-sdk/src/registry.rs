@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::entity::EntityKind;
 use crate::{ActivityContext, Failure, OrchestratorContext, activity, executor, json};
 
 /// A function while it runs; its result is JSON.
@@ -24,10 +25,10 @@ pub struct Function {
     pub description: &'static str,
     /// The schema of the input, if there is one.
     pub input: Option<fn() -> Schema>,
-    /// The schema of the output.
-    pub output: fn() -> Schema,
-    /// The timeout of an activity's calls that have none; the deadline of an
-    /// orchestrator's sagas.
+    /// The schema of the output; an entity's operations have their own.
+    pub output: Option<fn() -> Schema>,
+    /// The timeout of an activity's calls that have none, or of an entity's
+    /// operations; the deadline of an orchestrator's sagas.
     pub timeout_ms: Option<u64>,
     /// What it is, and how it is run.
     pub kind: Kind,
@@ -53,6 +54,34 @@ pub enum Kind {
         /// Runs it, given its name, the context and the input.
         run: fn(&'static str, OrchestratorContext, String) -> RunFuture,
     },
+    /// An entity.
+    Entity(EntityKind),
+}
+
+/// An operation of an entity.
+pub struct Operation {
+    /// The name callers use.
+    pub name: &'static str,
+    /// For people.
+    pub description: &'static str,
+    /// The schema of the input, if there is one.
+    pub input: Option<fn() -> Schema>,
+    /// The schema of the output.
+    pub output: fn() -> Schema,
+}
+
+impl Operation {
+    fn describe(&self) -> Value {
+        let mut map = Map::new();
+        if !self.description.is_empty() {
+            map.insert("description".to_owned(), self.description.into());
+        }
+        if let Some(input) = self.input {
+            map.insert("input".to_owned(), input().into());
+        }
+        map.insert("output".to_owned(), (self.output)().into());
+        Value::Object(map)
+    }
 }
 
 /// `retry(...)` of an attribute.
@@ -101,20 +130,33 @@ impl Function {
         if let Some(input) = self.input {
             put("input", input().into());
         }
-        put("output", (self.output)().into());
+        if let Some(output) = self.output {
+            put("output", output().into());
+        }
         if let Some(timeout_ms) = self.timeout_ms {
             put("timeoutMs", timeout_ms.into());
         }
-        if let Kind::Activity { retry, undo, undoes, .. } = &self.kind {
-            if let Some(Ok(retry)) = retry.as_ref().map(serde_json::to_value) {
-                put("retry", retry);
-            }
+        if let Kind::Activity { retry: Some(retry), .. }
+        | Kind::Entity(EntityKind { retry: Some(retry), .. }) = &self.kind
+            && let Ok(retry) = serde_json::to_value(retry)
+        {
+            put("retry", retry);
+        }
+        if let Kind::Activity { undo, undoes, .. } = &self.kind {
             if let Some(undo) = *undo {
                 put("undo", undo.into());
             }
             if let Some(undoes) = *undoes {
                 put("undoes", undoes.into());
             }
+        }
+        if let Kind::Entity(entity) = &self.kind {
+            let operations: Map<_, _> = (entity.operations)()
+                .iter()
+                .map(|operation| (operation.name.to_owned(), operation.describe()))
+                .collect();
+            put("operations", operations.into());
+            put("state", (entity.state)().into());
         }
         Value::Object(map)
     }
@@ -125,16 +167,16 @@ impl Kind {
         match self {
             Self::Activity { .. } => "activity",
             Self::Orchestrator { .. } => "orchestrator",
+            Self::Entity(_) => "entity",
         }
     }
 }
 
-/// Whether there is a function of this name, and whether it is an activity.
+/// Whether this component has a function of this kind and name.
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) fn is_activity(name: &str) -> Option<bool> {
-    let function =
-        inventory::iter::<Function>.into_iter().find(|function| function.name == name)?;
-    Some(matches!(function.kind, Kind::Activity { .. }))
+pub(crate) fn has(kind: &str, name: &str) -> bool {
+    let mut functions = inventory::iter::<Function>.into_iter();
+    functions.any(|function| function.name == name && function.kind.name() == kind)
 }
 
 /// The activity that undoes the activity of this name, as its description says.
@@ -146,13 +188,16 @@ pub(crate) fn undo_of(name: &str) -> Option<&'static str> {
     })
 }
 
-/// What the export `run-activity` does.
+/// What the export `run-activity` does: an attempt of an activity, or an
+/// operation of an entity.
 pub(crate) fn run_activity(name: &str, input: String) -> Result<String, Failure> {
-    for function in inventory::iter::<Function> {
-        if let Kind::Activity { run, .. } = function.kind
-            && function.name == name
-        {
-            return activity::block_on(run(function.name, ActivityContext::new(), input));
+    for function in inventory::iter::<Function>.into_iter().filter(|it| it.name == name) {
+        match &function.kind {
+            Kind::Activity { run, .. } => {
+                return activity::block_on(run(function.name, ActivityContext::new(), input));
+            }
+            Kind::Entity(entity) => return activity::block_on((entity.run)(input)),
+            Kind::Orchestrator { .. } => {}
         }
     }
     Err(not_found("activity", name))
@@ -166,7 +211,13 @@ pub(crate) fn run_orchestrator(name: &str, input: String) -> Result<String, Fail
         {
             let context = OrchestratorContext::new();
             let tasks = context.tasks().clone();
-            return executor::run(&tasks, run(function.name, context, input));
+            let result = executor::run(&tasks, run(function.name, context, input));
+            return match result {
+                Err(failure) if failure.is_continued() && tasks.continued.get() => {
+                    Ok("null".to_owned())
+                }
+                result => result,
+            };
         }
     }
     Err(not_found("orchestrator", name))

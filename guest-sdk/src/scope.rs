@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::call::{Lazy, Prepared, lazy_future};
 use crate::executor::Tasks;
-use crate::{ActivityCall, Failure, OrchestratorCall, Task, host};
+use crate::{ActivityCall, Failure, HttpCall, HttpRequest, OrchestratorCall, Task, host};
 
 /// A part of a saga that can be undone by itself, from
 /// [`OrchestratorContext::scope`](crate::OrchestratorContext::scope). Cheap to
@@ -66,6 +66,13 @@ impl Scope {
         input: &(impl Serialize + ?Sized),
     ) -> OrchestratorCall<T> {
         OrchestratorCall::new(&self.tasks, name, input).in_scope(self.id)
+    }
+
+    /// Makes an HTTP request as
+    /// [`OrchestratorContext::http`](crate::OrchestratorContext::http) does, as
+    /// a step of this scope.
+    pub fn http(&self, request: impl Into<HttpRequest>) -> HttpCall {
+        HttpCall::new(&self.tasks, request.into()).in_scope(self.id)
     }
 
     /// Opens a scope within this one.

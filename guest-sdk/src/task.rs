@@ -13,13 +13,11 @@ use serde::de::DeserializeOwned;
 use crate::executor::{Outcome, Tasks};
 use crate::{Failure, host, json};
 
-/// A step that runs: an activity or a child orchestration that was
-/// [started](crate::ActivityCall::start), or a wait for an
-/// [event](crate::OrchestratorContext::event).
+/// What was [started](crate::ActivityCall::start) and runs: an activity, a
+/// child orchestration, an HTTP request, an operation of an entity.
 ///
-/// Awaited, it gives the value or the [`Failure`]. A wait for an event that is
-/// dropped before the event came is cancelled, and the event goes to the next
-/// who waits; an activity or a child runs on.
+/// Awaited, it gives the value or the [`Failure`]. If it is dropped, what it
+/// stands for runs on.
 pub struct Task<T> {
     inner: Inner,
     output: PhantomData<fn() -> T>,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::{Add, Sub};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A point in time, in milliseconds since 1970-01-01T00:00:00Z.
 ///
@@ -28,6 +28,14 @@ impl Timestamp {
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.0
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// The same point in time, to the millisecond; the beginning of 1970 if it
+    /// is before that.
+    fn from(time: SystemTime) -> Self {
+        Self(millis(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()))
     }
 }
 

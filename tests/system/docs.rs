@@ -12,7 +12,9 @@
 //!   where the next one is `echo $?`. What cargo and rustup print may be left
 //!   out.
 //! - `sh` blocks are run line by line;
-//! - an `ini` block is a systemd unit, whose `ExecStart` must serve.
+//! - an `ini` block is a systemd unit, whose `ExecStart` must serve;
+//! - `js` and `python` blocks are programs that use a published client, and are
+//!   run by `clients.rs`.
 //!
 //! Any other block fails the test. `sagahost serve` is left running in the
 //! background; a page on which nobody calls it finds the sample running. The
@@ -28,7 +30,7 @@ use crate::support::*;
 
 /// The pages, each with a port of its own. The ports are below those that the
 /// system hands out.
-const PAGES: [(&str, u16); 8] = [
+const PAGES: [(&str, u16); 9] = [
     ("README.md", 17_101),
     ("docs/activities.md", 17_102),
     ("docs/orchestrators.md", 17_103),
@@ -37,6 +39,7 @@ const PAGES: [(&str, u16); 8] = [
     ("docs/http.md", 17_106),
     ("docs/service.md", 17_107),
     ("docs/check.md", 17_108),
+    ("docs/entities.md", 17_109),
 ];
 
 /// Pages that only tell, and have nothing to run.
@@ -86,6 +89,11 @@ fn the_page_on_the_service_is_true() {
 #[test]
 fn the_page_on_checking_is_true() {
     follow("docs/check.md");
+}
+
+#[test]
+fn the_page_on_entities_is_true() {
+    follow("docs/entities.md");
 }
 
 #[test]
@@ -149,7 +157,7 @@ fn every_key_of_the_manifest_is_in_the_guide() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = dir.path().join("sagahost.toml");
     for (wrong, least) in [
-        ("surely-unknown = 1", 3),
+        ("surely-unknown = 1", 6),
         ("[host]\nsurely-unknown = 1", 9),
         ("[[functions]]\nnames = [\"A\"]\nsurely-unknown = 1", 12),
         (
@@ -157,6 +165,9 @@ fn every_key_of_the_manifest_is_in_the_guide() {
             3,
         ),
         ("[[functions]]\nnames = [\"A\"]\nretry = { surely-unknown = 1 }", 7),
+        ("[[routes]]\nstart = \"A\"\npath = \"/a\"\nsurely-unknown = 1", 7),
+        ("[[schedules]]\nstart = \"A\"\ncron = \"* * * * *\"\nsurely-unknown = 1", 6),
+        ("[retention]\nsurely-unknown = 1", 4),
         ("[dev]\nsurely-unknown = 1", 5),
     ] {
         std::fs::write(&manifest, wrong).unwrap();
@@ -169,7 +180,7 @@ fn every_key_of_the_manifest_is_in_the_guide() {
         assert!(keys.len() >= least, "{said}");
         for key in keys {
             assert!(
-                page.contains(&format!("`{key}`")) || page.contains(&format!("[{key}]`")),
+                page.contains(&format!("`{key}`")) || page.contains(&format!("[{key}]")),
                 "docs/manifest.md does not mention {key}"
             );
         }
@@ -179,19 +190,17 @@ fn every_key_of_the_manifest_is_in_the_guide() {
 #[test]
 fn every_route_is_in_the_guide() {
     let page = read("docs/http.md");
-    let source = read("host/http/src/routes.rs");
-    let mut routes = 0;
-    for route in source.split(".route(").skip(1) {
-        let path = route.split('"').nth(1).unwrap();
-        let path = if route.starts_with("&managed") {
-            format!("{{base}}/{path}")
-        } else {
-            path.to_owned()
-        };
-        assert!(page.contains(&format!("{path}`")), "docs/http.md does not mention {path}");
-        routes += 1;
+    let server = Site::new(&[]).serve();
+    let document = server.client().get("/openapi.json").body;
+    let paths = document["paths"].as_object().unwrap();
+    assert!(paths.len() > 10, "only {} paths are described", paths.len());
+    for (path, methods) in paths {
+        let path = path.replace("/runtime/webhooks/durabletask", "{base}");
+        for method in methods.as_object().unwrap().keys() {
+            let route = format!("`{} {path}`", method.to_ascii_uppercase());
+            assert!(page.contains(&route), "docs/http.md does not mention {route}");
+        }
     }
-    assert!(routes > 10, "only {routes} routes were found");
 }
 
 fn read(path: &str) -> String {
@@ -199,14 +208,14 @@ fn read(path: &str) -> String {
 }
 
 /// A fenced block.
-struct Block {
-    language: String,
+pub struct Block {
+    pub language: String,
     /// Where it begins in its page.
     line: usize,
-    text: String,
+    pub text: String,
 }
 
-fn blocks(page: &str) -> Vec<Block> {
+pub fn blocks(page: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut open = false;
     for (number, line) in page.lines().enumerate() {
@@ -269,6 +278,7 @@ fn follow(name: &str) -> Vec<String> {
                 }
             }
             "ini" => session.unit(&block.text),
+            "js" | "python" => {}
             other => panic!("{}: nobody runs blocks in {other:?}", session.place),
         }
     }

@@ -3,16 +3,24 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod api;
+mod clients;
+mod clock;
 mod crash;
 mod deploy;
 mod docs;
 mod hostile;
+mod openapi;
 mod orders;
+mod reference;
+mod reference_manage;
+mod retention;
 mod rules;
 mod scale;
+mod schedule;
 mod service;
 mod steps;
 mod support;
+mod triggers;
 mod undo;
 mod undo_crash;
 mod undo_faults;

@@ -78,17 +78,7 @@ fn another_address_than_loopback_wants_keys_and_a_key_opens_only_what_it_may() {
     assert!(!refused.status.success());
     assert!(text(&refused.stderr).contains("key create"), "{}", text(&refused.stderr));
 
-    let key = |kind: &str| {
-        let created = Command::new(env!("CARGO_BIN_EXE_sagahost"))
-            .args(["--json", "key", "create", "--kind", kind, "--name", kind, "--data"])
-            .arg(site.path("data"))
-            .output()
-            .unwrap();
-        assert!(created.status.success(), "{}", text(&created.stderr));
-        let created: Value = serde_json::from_slice(&created.stdout).unwrap();
-        created["key"].as_str().unwrap().to_owned()
-    };
-    let (manage, only_use) = (key("manage"), key("use"));
+    let (manage, only_use) = (site.key("manage"), site.key("use"));
     let stored = std::fs::read_to_string(site.path("data/keys.json")).unwrap();
     assert!(!stored.contains(&manage) && !stored.contains(&only_use), "keys are kept hashed");
 

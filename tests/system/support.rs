@@ -80,12 +80,12 @@ impl Site {
         let manifest = format!(
             r#"
 [[functions]]
-names = ["OrderActivity", "PaymentActivity", "RollbackOrderActivity", "RollbackPaymentActivity"]
+names = ["OrderActivity", "PaymentActivity", "RollbackOrderActivity", "RollbackPaymentActivity", "ArticleLeft"]
 dirs = [{{ host = "shop", guest = "/shop", access = "write" }}]
 env = {{ CARD_LIMIT_CENTS = "100000" }}
 
 [[functions]]
-names = ["TestUniqueEffect", "TestWriteFile", "StepDo", "StepUndo"]
+names = ["TestUniqueEffect", "TestWriteFile", "StepDo", "StepUndo", "AppendLines", "CountRuns", "RequireFile"]
 dirs = [{{ host = "files", guest = "/files", access = "write" }}]
 
 {more}
@@ -126,6 +126,18 @@ dirs = [{{ host = "files", guest = "/files", access = "write" }}]
             .args(["--listen", self.listen])
             .args(&self.arguments);
         command
+    }
+
+    /// Makes an API key of this kind. Hosts that start later want one.
+    pub fn key(&self, kind: &str) -> String {
+        let created = Command::new(env!("CARGO_BIN_EXE_sagahost"))
+            .args(["--json", "key", "create", "--kind", kind, "--name", kind, "--data"])
+            .arg(self.path("data"))
+            .output()
+            .expect("the program starts");
+        assert!(created.status.success(), "{}", text(&created.stderr));
+        let created: Value = serde_json::from_slice(&created.stdout).expect("JSON");
+        created["key"].as_str().expect("a key").to_owned()
     }
 
     /// Starts a host on it and waits until it listens.

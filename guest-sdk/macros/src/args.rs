@@ -60,7 +60,7 @@ impl Parse for Args {
                 _ => {
                     let message = format!(
                         "there is no argument `{key}`; there are `name`, `description`, `timeout`, `retry`, `undo` \
-                         and `undoes`, the last three for activities only"
+                         and `undoes`, the last two for activities only"
                     );
                     return Err(Error::new(meta.span(), message));
                 }

@@ -133,7 +133,7 @@ fn try_expand(kind: Kind, args: TokenStream, item: TokenStream) -> Result<TokenS
                     name: #name,
                     description: #description,
                     input: #input_schema,
-                    output: __output_schema,
+                    output: ::core::option::Option::Some(__output_schema),
                     timeout_ms: #timeout,
                     kind: ::sagahost::__private::Kind::#kind,
                 }
@@ -200,7 +200,7 @@ fn parameters(kind: Kind, function: &ItemFn) -> Result<(bool, Option<Type>)> {
     Ok((takes_context, types.pop()))
 }
 
-fn is_named(ty: &Type, name: &str) -> bool {
+pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
     match ty {
         Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == name),
         _ => false,
@@ -222,7 +222,7 @@ fn pascal_case(ident: &str) -> String {
 }
 
 /// A doc comment as text.
-fn doc_text(attributes: &[Attribute]) -> String {
+pub(crate) fn doc_text(attributes: &[Attribute]) -> String {
     let mut lines = Vec::new();
     for attribute in attributes {
         let Meta::NameValue(meta) = &attribute.meta else {
@@ -238,14 +238,14 @@ fn doc_text(attributes: &[Attribute]) -> String {
     lines.join("\n").trim().to_owned()
 }
 
-fn option(value: Option<TokenStream>) -> TokenStream {
+pub(crate) fn option(value: Option<TokenStream>) -> TokenStream {
     match value {
         Some(value) => quote!(::core::option::Option::Some(#value)),
         None => quote!(::core::option::Option::None),
     }
 }
 
-fn retry(retry: &Retry) -> TokenStream {
+pub(crate) fn retry(retry: &Retry) -> TokenStream {
     let Retry {
         max_attempts,
         first_interval_ms,

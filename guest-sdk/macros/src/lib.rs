@@ -1,8 +1,9 @@
 //! The attributes of the Sagahost SDK. Use them through the crate
-//! `sagahost-sdk`, which documents them: `#[sagahost::activity]` and
-//! `#[sagahost::orchestrator]`.
+//! `sagahost-sdk`, which documents them: `#[sagahost::activity]`,
+//! `#[sagahost::orchestrator]` and `#[sagahost::entity]`.
 
 mod args;
+mod entity;
 mod expand;
 
 use proc_macro::TokenStream;
@@ -72,4 +73,57 @@ pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn orchestrator(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(expand::Kind::Orchestrator, args.into(), item.into()).into()
+}
+
+/// Makes the methods of a type the operations of an entity of this component.
+///
+/// ```ignore
+/// /// How much of an article there is.
+/// #[derive(Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// struct Stock {
+///     left: u32,
+/// }
+///
+/// #[sagahost::entity]
+/// impl Stock {
+///     /// Puts some there.
+///     fn put(&mut self, count: u32) {
+///         self.left += count;
+///     }
+///
+///     /// Takes some away, if there is enough.
+///     fn take(&mut self, ctx: &mut sagahost::EntityContext, count: u32) -> Result<bool, sagahost::Failure> {
+///         let Some(left) = self.left.checked_sub(count) else { return Ok(false) };
+///         self.left = left;
+///         if left == 0 {
+///             ctx.signal(sagahost::EntityId::new("Audit", "all"), "add", ctx.key().to_owned().as_str());
+///         }
+///         Ok(true)
+///     }
+///
+///     /// How much is left.
+///     fn left(&self) -> u32 {
+///         self.left
+///     }
+/// }
+/// ```
+///
+/// The type is the state: `Serialize`, `Deserialize`, `JsonSchema`, and
+/// `Default` for an entity that has none yet. Each function that takes `&self`
+/// or `&mut self` is an operation of its name. It takes, in this order and both
+/// optional, a `&mut sagahost::EntityContext` and one input, and returns `T` or
+/// `Result<T, E>`, as an activity does; it may be `async`. What takes `&mut
+/// self` changes the state, unless it fails; what takes `&self` does not.
+/// Functions that are to be no operations go into another `impl` block. All
+/// arguments are optional:
+///
+/// | Argument | Meaning | Without it |
+/// |---|---|---|
+/// | `name = "Shelf"` | what callers name it | the type's name |
+/// | `description = "..."` | a sentence for people | the doc comment of the `impl` block |
+/// | `timeout = "5s"` | the wall time of one attempt of an operation | the manifest's, else the host's |
+/// | `retry(...)` | when a failed attempt is repeated | the manifest's, else the host's |
+#[proc_macro_attribute]
+pub fn entity(args: TokenStream, item: TokenStream) -> TokenStream {
+    entity::expand(args.into(), item.into()).into()
 }

@@ -18,8 +18,9 @@
 //! ```
 //!
 //! Activities and children complete in the order in which they were scheduled;
-//! when there is none left, time jumps to the next timer. An activity is
-//! attempted once, whatever its retry policy says.
+//! when there is none left, time jumps to the next timer. An activity and a
+//! child are attempted once, whatever the retry policy says. Entities are those
+//! of the crate, or what [`TestHost::entity`] puts in their place.
 //!
 //! An orchestrator that fails is undone as a host does it: the activities that
 //! undo its steps run in reverse order, and [`TestHost::undone`] tells which
@@ -47,6 +48,8 @@
 //! assert_eq!(host.undone()[0].input, "train");
 //! ```
 
+mod answers;
+mod entities;
 mod request;
 mod saga;
 mod state;
@@ -60,14 +63,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use self::request::{Request, Undo, UndoRequest};
+pub use self::entities::{Operation, TestEntity};
+pub use self::request::{Request, Sent, Undo, UndoRequest};
 use self::state::Instance;
-use self::world::{Fake, Invocation};
+use self::world::{Fake, HTTP, Invocation};
 use crate::executor;
 use crate::host::Host;
 use crate::{
-    ActivityContext, Failure, LogLevel, OrchestratorContext, StepOutcome, UndoneStep, activity,
-    json, registry,
+    ActivityContext, Failure, HttpRequest, HttpResponse, LogLevel, OrchestratorContext,
+    StepOutcome, UndoneStep, activity, json, registry,
 };
 
 /// A host in memory. A clone is the same host, so that an activity that a test
@@ -148,6 +152,52 @@ impl TestHost {
         self.first.world.orchestrators.borrow_mut().insert(name.to_owned(), fake(orchestrator));
     }
 
+    /// What answers the orchestrator's HTTP requests. A status that the
+    /// request wants retried becomes the failure it would be; a 202 is not
+    /// followed.
+    ///
+    /// ```
+    /// use sagahost::testing::TestHost;
+    /// use sagahost::{Failure, HttpResponse};
+    ///
+    /// let host = TestHost::new();
+    /// host.http(|request| match request.url() {
+    ///     "https://stock.example/book" => Ok(HttpResponse::new(200, 7)),
+    ///     _ => Ok(HttpResponse::new(404, "no such article")),
+    /// });
+    /// let left = host.run(async |ctx| {
+    ///     ctx.http("https://stock.example/book").await?.error_for_status()?.json::<u32>()
+    /// });
+    /// assert_eq!(left, Ok(7));
+    /// ```
+    pub fn http(
+        &self,
+        mut http: impl FnMut(HttpRequest) -> Result<HttpResponse, Failure> + 'static,
+    ) {
+        self.activity(HTTP, move |request: HttpRequest| {
+            let retried = request.clone();
+            let answer = http(request)?;
+            let status = answer.status;
+            match retried.is_retried(status) {
+                true => Err(Failure::transient(
+                    format!("http.{status}"),
+                    format_args!("the answer was {status}"),
+                )),
+                false => Ok(answer),
+            }
+        });
+    }
+
+    /// The version that the orchestrator is told.
+    pub fn set_version(&self, version: &str) {
+        self.first.version.replace(Some(version.to_owned()));
+    }
+
+    /// A tag that the orchestrator is told.
+    pub fn set_tag(&self, word: &str, value: &str) {
+        self.first.tags.borrow_mut().insert(word.to_owned(), value.to_owned());
+    }
+
     /// Names the activity that undoes another one, as that one's attribute
     /// does: `undo = "..."`. Of the activities of this crate it is known.
     pub fn declare_undo(&self, activity: &str, undo: &str) {
@@ -167,7 +217,10 @@ impl TestHost {
 
     /// Runs an orchestrator, and undoes what it did if it fails. One that
     /// returns while a step with a compensation still runs fails with
-    /// `host.steps-open`, as on any host.
+    /// `host.steps-open`, as on any host. One that continues as new ends here,
+    /// with a failure that no host sees, and undoes nothing; what it asked for
+    /// is the last of the [`requests`](Self::requests).
+    /// [`run_by_name`](Self::run_by_name) goes on with it.
     ///
     /// # Panics
     ///
@@ -178,9 +231,10 @@ impl TestHost {
         &self,
         orchestrator: impl FnOnce(OrchestratorContext) -> F,
     ) -> Result<T, E> {
-        let result = self.run_plain(orchestrator);
         let _restore = self.enter();
-        match self.first.end(result.is_ok()) {
+        let result = self.run_alone(orchestrator);
+        let continued = self.first.continued.take().is_some();
+        match self.first.end(result.is_ok() || continued) {
             (_, Some(failure)) => Err(failure.into()),
             (_, None) => result,
         }
@@ -197,6 +251,15 @@ impl TestHost {
         orchestrator: impl FnOnce(OrchestratorContext) -> F,
     ) -> F::Output {
         let _restore = self.enter();
+        let output = self.run_alone(orchestrator);
+        self.first.deliver();
+        output
+    }
+
+    fn run_alone<F: Future>(
+        &self,
+        orchestrator: impl FnOnce(OrchestratorContext) -> F,
+    ) -> F::Output {
         let context = OrchestratorContext::new();
         let tasks = context.tasks().clone();
         executor::run(&tasks, orchestrator(context))
@@ -265,7 +328,8 @@ impl TestHost {
     }
 
     /// Runs a function of this crate by its name, as the host does: with JSON
-    /// in and out. An orchestrator that fails is undone.
+    /// in and out. An orchestrator that fails is undone, and one that continues
+    /// as new is run again, until it ends.
     ///
     /// # Errors
     ///
@@ -273,13 +337,9 @@ impl TestHost {
     /// `host.not-found` if there is no such function.
     pub fn run_by_name(&self, name: &str, input: &str) -> Result<String, Failure> {
         let _restore = self.enter();
-        if registry::is_activity(name) != Some(false) {
-            return registry::run_activity(name, input.to_owned());
-        }
-        let result = registry::run_orchestrator(name, input.to_owned());
-        match self.first.end(result.is_ok()) {
-            (_, Some(failure)) => Err(failure),
-            (_, None) => result,
+        match registry::has("orchestrator", name) {
+            true => self.first.run_to_its_end(name, input).0,
+            false => registry::run_activity(name, input.to_owned()),
         }
     }
 

@@ -196,6 +196,9 @@ impl Instance {
     ///
     /// If it failed past its pivot.
     pub(super) fn end(&self, went_well: bool) -> (Vec<Ready>, Option<Failure>) {
+        self.deliver();
+        // The locks last until all is undone; in a test nobody else wants them.
+        self.locked.take();
         let open = self.left_open().filter(|_| went_well);
         if went_well && open.is_none() {
             self.clear();

@@ -2,21 +2,21 @@
 //! under way, and what comes next.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::request::{Request, value};
+use super::request::Request;
 use super::saga::{Ready, Saga, became};
-use super::world::{Invocation, PATIENCE, World};
+use super::world::{Invocation, Message, PATIENCE, World};
 use super::{Restore, enter};
-use crate::bindings::sagahost::saga::types::{
-    CallOptions, StepOptions, StepOutcome, UndoChoice, UndoneStep,
-};
+use crate::bindings::sagahost::saga::types::{ChildOptions, StepOptions, StepOutcome, UndoChoice};
 use crate::executor::Outcome;
-use crate::host::Host;
-use crate::{Failure, LogLevel, registry};
+use crate::{EntityId, Failure, registry};
+
+/// How often an orchestrator may continue as new, before a test gives up on it.
+const ROUNDS: u32 = 100_000;
 
 /// An orchestration.
 pub(super) struct Instance {
@@ -27,12 +27,22 @@ pub(super) struct Instance {
     pub(super) saga: RefCell<Saga>,
     next_task: Cell<u32>,
     /// Counts the waits: what was scheduled since the last one has not begun.
-    turn: Cell<u32>,
+    pub(super) turn: Cell<u32>,
     /// What is complete, and nobody was told.
-    complete: RefCell<VecDeque<(u32, Outcome)>>,
+    pub(super) complete: RefCell<VecDeque<(u32, Outcome)>>,
     scheduled: RefCell<VecDeque<Scheduled>>,
-    timers: RefCell<BTreeSet<(u64, u32)>>,
-    waits: RefCell<VecDeque<(u32, String)>>,
+    pub(super) timers: RefCell<BTreeSet<(u64, u32)>>,
+    pub(super) waits: RefCell<VecDeque<(u32, String)>>,
+    pub(super) version: RefCell<Option<String>>,
+    pub(super) tags: RefCell<BTreeMap<String, String>>,
+    /// What its children were given beside their input, by task.
+    pub(super) children: RefCell<BTreeMap<u32, ChildOptions>>,
+    /// The entities that it has locked.
+    pub(super) locked: RefCell<Option<BTreeSet<EntityId>>>,
+    /// What it is to begin anew with, and whether events are kept.
+    pub(super) continued: RefCell<Option<(String, bool)>>,
+    /// Counts the orchestrations that it started and left alone.
+    pub(super) started: Cell<u32>,
 }
 
 /// What is to run.
@@ -43,7 +53,7 @@ struct Scheduled {
     work: Work,
 }
 
-enum Work {
+pub(super) enum Work {
     Activity {
         name: String,
         input: String,
@@ -57,6 +67,11 @@ enum Work {
     },
     /// The undo of the scope.
     Undo,
+    /// An operation of an entity. A signal is no task.
+    Operation {
+        message: Message,
+        signal: bool,
+    },
 }
 
 impl Work {
@@ -84,6 +99,12 @@ impl Instance {
             scheduled: RefCell::default(),
             timers: RefCell::default(),
             waits: RefCell::default(),
+            version: RefCell::default(),
+            tags: RefCell::default(),
+            children: RefCell::default(),
+            locked: RefCell::default(),
+            continued: RefCell::default(),
+            started: Cell::new(0),
         }
     }
 
@@ -100,13 +121,26 @@ impl Instance {
         self.waits.take();
     }
 
-    fn request(&self, request: Request) -> u32 {
+    pub(super) fn request(&self, request: Request) -> u32 {
         self.requests.borrow_mut().push(request);
         self.next_task.replace(self.next_task.get() + 1)
     }
 
+    /// Ends a task at once with this.
+    pub(super) fn refuse(&self, task: u32, code: &str, message: &str) {
+        let failure = Failure::permanent(code, message);
+        self.complete.borrow_mut().push_back((task, Err(failure)));
+    }
+
     /// Schedules a step, if its undo lets it begin.
-    fn schedule(&self, task: u32, name: &str, input: &str, options: &StepOptions, child: bool) {
+    pub(super) fn schedule(
+        &self,
+        task: u32,
+        name: &str,
+        input: &str,
+        options: &StepOptions,
+        child: bool,
+    ) {
         if let Err(failure) = self.arm(task, child, name, input, options) {
             self.complete.borrow_mut().push_back((task, Err(failure)));
             return;
@@ -120,7 +154,7 @@ impl Instance {
         self.push(task, options.scope, work);
     }
 
-    fn push(&self, task: u32, scope: u32, work: Work) {
+    pub(super) fn push(&self, task: u32, scope: u32, work: Work) {
         let turn = self.turn.get();
         self.scheduled.borrow_mut().push_back(Scheduled { task, scope, turn, work });
     }
@@ -134,12 +168,15 @@ impl Instance {
             Work::Activity { pivot, .. } => past_pivot || *pivot || self.is_armed(scheduled.task),
             Work::Child { by_hand, .. } => !by_hand,
             Work::Undo => true,
+            Work::Operation { .. } => false,
         })?;
         let what = match &open.work {
             Work::Activity { name, .. } | Work::Child { name, .. } => {
                 format!("step {} ({name})", open.task)
             }
-            Work::Undo => format!("the undo that it asked for (task {})", open.task),
+            Work::Undo | Work::Operation { .. } => {
+                format!("the undo that it asked for (task {})", open.task)
+            }
         };
         Some(format!("returned while {what} was not complete"))
     }
@@ -149,7 +186,8 @@ impl Instance {
         let (ended, left) = {
             let saga = self.saga.borrow();
             self.scheduled.take().into_iter().partition::<VecDeque<_>, _>(|scheduled| {
-                let stops = !matches!(scheduled.work, Work::Undo) && !scheduled.work.is_pivot();
+                let step = matches!(scheduled.work, Work::Activity { .. } | Work::Child { .. });
+                let stops = step && !scheduled.work.is_pivot();
                 stops && saga.within(scheduled.scope, scope)
             })
         };
@@ -172,7 +210,7 @@ impl Instance {
     }
 
     /// The first wait whose event is there.
-    fn take_event(&self) -> Option<(u32, Outcome)> {
+    pub(super) fn take_event(&self) -> Option<(u32, Outcome)> {
         let mut events = self.world.events.borrow_mut();
         let mut waits = self.waits.borrow_mut();
         let there =
@@ -182,12 +220,21 @@ impl Instance {
         Some((task, Ok(payload)))
     }
 
-    pub(super) fn run_next(&self) -> Option<(u32, Outcome)> {
+    /// Runs what was scheduled first, if anything is. What is no task gives
+    /// nothing to tell.
+    pub(super) fn run_next(&self) -> Option<Option<(u32, Outcome)>> {
         let Scheduled { task, scope, work, .. } = self.scheduled.borrow_mut().pop_front()?;
         let outcome = match work {
             Work::Undo => {
                 self.world.undo(self.take_undos(scope, task));
                 Ok("null".to_owned())
+            }
+            Work::Operation { message, signal } => {
+                let outcome = self.world.operate(message);
+                if signal {
+                    return Some(None);
+                }
+                outcome
             }
             Work::Activity { name, input, pivot } => {
                 let outcome = self.run_activity(task, &name, &input, pivot);
@@ -205,7 +252,21 @@ impl Instance {
                 self.pass(pivot, outcome)
             }
         };
-        Some((task, outcome))
+        Some(Some((task, outcome)))
+    }
+
+    /// Lets the entities do what they were asked to, although nobody waits any
+    /// more: what is sent is delivered.
+    pub(super) fn deliver(&self) {
+        let (operations, left) = self
+            .scheduled
+            .take()
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|it| matches!(it.work, Work::Operation { .. }));
+        self.scheduled.replace(operations);
+        while self.run_next().is_some() {}
+        self.scheduled.replace(left);
+        while self.world.operate_later(u64::MAX) {}
     }
 
     fn pass(&self, pivot: bool, outcome: Outcome) -> Outcome {
@@ -249,152 +310,54 @@ impl Instance {
             self.world.orchestrators.borrow_mut().entry(name.to_owned()).or_insert(fake);
             return (outcome, Vec::new());
         }
-        if registry::is_activity(name) != Some(false) {
+        if !registry::has("orchestrator", name) {
             let message =
                 format!("neither the test nor this crate has an orchestrator named {name:?}");
             return (Err(Failure::permanent("host.not-found", message)), Vec::new());
         }
-        let child = Rc::new(Self::new(self.world.clone(), format!("{}:{task:04x}", self.id)));
+        let options = self.children.borrow_mut().remove(&task);
+        let options = options.map(|options| (options.id, options.version, options.tags));
+        let (id, version, tags) = options.unwrap_or_default();
+        let id = id.unwrap_or_else(|| format!("{}:{task:04x}", self.id));
+        let child = Rc::new(Self::new(self.world.clone(), id));
+        child.version.replace(version.or_else(|| self.version.borrow().clone()));
+        child.tags.replace(tags.into_iter().collect());
         let _restore: Restore = enter(child.clone());
-        let outcome = registry::run_orchestrator(name, input.to_owned());
-        match child.end(outcome.is_ok()) {
-            (_, Some(failure)) => (Err(failure), Vec::new()),
-            (handed, None) => (outcome, handed),
-        }
+        child.run_to_its_end(name, input)
     }
 
-    fn fire(&self) -> Option<(u32, Outcome)> {
+    /// Runs an orchestrator of this crate, and again each time it continues as
+    /// new. Gives what it hands over to be undone.
+    pub(super) fn run_to_its_end(&self, name: &str, input: &str) -> (Outcome, Vec<Ready>) {
+        let mut input = input.to_owned();
+        for _ in 0..ROUNDS {
+            let outcome = registry::run_orchestrator(name, input);
+            let continued = self.continued.take().filter(|_| outcome.is_ok());
+            match (self.end(outcome.is_ok()), continued) {
+                ((_, Some(failure)), _) => return (Err(failure), Vec::new()),
+                ((handed, None), None) => return (outcome, handed),
+                ((_, None), Some((again, keep_events))) => {
+                    if !keep_events {
+                        self.world.events.take();
+                    }
+                    self.next_task.set(0);
+                    self.turn.set(0);
+                    input = again;
+                }
+            }
+        }
+        panic!("{name} continued as new {ROUNDS} times; an orchestrator of a test has to end");
+    }
+
+    /// Lets time go on to what is due first. What is no task gives nothing to
+    /// tell.
+    pub(super) fn fire(&self) -> Option<Option<(u32, Outcome)>> {
+        let next = self.timers.borrow().first().copied();
+        if self.world.operate_later(next.map_or(u64::MAX, |(time, _)| time)) {
+            return Some(None);
+        }
         let (time, task) = self.timers.borrow_mut().pop_first()?;
         self.world.now_ms.set(self.world.now_ms.get().max(time));
-        Some((task, Ok("null".to_owned())))
-    }
-}
-
-impl Host for Instance {
-    fn call_activity(&self, name: &str, input: &str, options: &CallOptions) -> u32 {
-        let call = options.clone();
-        let options = StepOptions { call, undo: UndoChoice::Declared, scope: 0, pivot: false };
-        self.call_step(name, input, &options)
-    }
-
-    fn call_step(&self, name: &str, input: &str, options: &StepOptions) -> u32 {
-        let task = self.request(Request::activity(name, input, options));
-        self.schedule(task, name, input, options, false);
-        task
-    }
-
-    fn call_orchestrator(&self, name: &str, input: &str, options: &StepOptions) -> u32 {
-        let task = self.request(Request::orchestrator(name, input, options));
-        self.schedule(task, name, input, options, true);
-        task
-    }
-
-    fn open_scope(&self, parent: u32) -> u32 {
-        self.requests.borrow_mut().push(Request::Scope { parent });
-        self.saga.borrow_mut().open(parent)
-    }
-
-    fn undo_in_parallel(&self, scope: u32) {
-        self.requests.borrow_mut().push(Request::UndoInParallel { scope });
-    }
-
-    fn compensate(&self, scope: u32) -> u32 {
-        let task = self.request(Request::Compensate { scope });
-        if !self.saga.borrow().past_pivot() {
-            self.stop(scope);
-        }
-        self.push(task, scope, Work::Undo);
-        task
-    }
-
-    fn start_timer(&self, fire_at_ms: u64) -> u32 {
-        let task = self.request(Request::Timer { fire_at_ms });
-        self.timers.borrow_mut().insert((fire_at_ms, task));
-        task
-    }
-
-    fn wait_event(&self, name: &str) -> u32 {
-        let task = self.request(Request::Event { name: name.to_owned() });
-        self.waits.borrow_mut().push_back((task, name.to_owned()));
-        task
-    }
-
-    fn cancel(&self, task: u32) {
-        self.requests.borrow_mut().push(Request::Cancel { task });
-        self.timers.borrow_mut().retain(|(_, timer)| *timer != task);
-        self.waits.borrow_mut().retain(|(wait, _)| *wait != task);
-    }
-
-    fn await_any(&self) -> (u32, Outcome) {
-        self.turn.set(self.turn.get() + 1);
-        let complete = self.complete.borrow_mut().pop_front();
-        let next = complete.or_else(|| self.take_event()).or_else(|| self.run_next());
-        next.or_else(|| self.fire()).unwrap_or_else(|| {
-            panic!("the orchestrator waits for what does not come: {:?}", self.waits.borrow())
-        })
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.world.now_ms.get()
-    }
-
-    fn new_uuid(&self) -> String {
-        format!("00000000-0000-4000-8000-{:012x}", self.world.draw())
-    }
-
-    fn random_u64(&self) -> u64 {
-        self.world.draw().wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-
-    fn instance_id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn is_replaying(&self) -> bool {
-        false
-    }
-
-    fn set_custom_status(&self, status: &str) {
-        self.status.replace(Some(value(status)));
-    }
-
-    fn log(&self, level: LogLevel, line: &str) {
-        self.world.log.borrow_mut().push((level, line.to_owned()));
-    }
-
-    fn activity_instance_id(&self) -> String {
-        self.world.invocation.borrow().instance.clone()
-    }
-
-    fn step(&self) -> u32 {
-        self.world.invocation.borrow().step
-    }
-
-    fn attempt(&self) -> u32 {
-        self.world.invocation.borrow().attempt
-    }
-
-    fn idempotency_key(&self) -> String {
-        self.world.invocation.borrow().key.clone()
-    }
-
-    fn deadline_ms(&self) -> u64 {
-        self.now_ms() + 60_000
-    }
-
-    fn trace_parent(&self) -> String {
-        String::new()
-    }
-
-    fn is_undo(&self) -> bool {
-        self.world.invocation.borrow().undone.is_some()
-    }
-
-    fn undone(&self) -> Option<UndoneStep> {
-        self.world.invocation.borrow().undone.clone()
-    }
-
-    fn activity_log(&self, level: LogLevel, line: &str) {
-        self.log(level, line);
+        Some(Some((task, Ok("null".to_owned()))))
     }
 }

@@ -2,20 +2,34 @@
 //! what was undone.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::request::{Undo, max_attempts, value};
+use super::request::{Sent, Undo, max_attempts, value};
 use super::saga::Ready;
 use crate::bindings::sagahost::saga::types::{Compensation, UndoneStep};
 use crate::executor::Outcome;
-use crate::{Failure, LogLevel, registry};
+use crate::{EntityId, Failure, LogLevel, registry};
 
 /// How often something is done again that fails and may go better, before a
 /// test gives up on it.
 pub(super) const PATIENCE: u32 = 1_000;
 
+/// The function that HTTP requests are steps of.
+pub(super) const HTTP: &str = "host:http";
+
 /// What takes the place of a function.
 pub(super) type Fake = Box<dyn FnMut(&str) -> Outcome>;
+
+/// What takes the place of an entity: it is given the key, the operation, the
+/// input and the state, all but the first two as JSON.
+pub(super) type EntityFake = Box<dyn FnMut(&str, &str, &str, &mut Option<String>) -> Outcome>;
+
+/// What an entity is to do.
+pub(super) struct Message {
+    pub(super) entity: EntityId,
+    pub(super) operation: String,
+    pub(super) input: String,
+}
 
 /// What all orchestrations of a test share.
 pub(super) struct World {
@@ -24,12 +38,21 @@ pub(super) struct World {
     /// The activities' undos, as the test declared them.
     pub(super) declared: RefCell<HashMap<String, String>>,
     pub(super) events: RefCell<HashMap<String, VecDeque<String>>>,
+    /// The states of the entities, as JSON.
+    pub(super) entities: RefCell<BTreeMap<EntityId, String>>,
+    /// What takes the place of entities, by name.
+    pub(super) entity_fakes: RefCell<HashMap<String, EntityFake>>,
+    /// What entities sent.
+    pub(super) sent: RefCell<Vec<Sent>>,
+    /// What entities are to do later: by time, and then in order.
+    pub(super) delayed: RefCell<BTreeMap<(u64, u64), Message>>,
     pub(super) log: RefCell<Vec<(LogLevel, String)>>,
     pub(super) undone: RefCell<Vec<Undo>>,
     /// What an activity is told about the attempt it is.
     pub(super) invocation: RefCell<Invocation>,
     pub(super) now_ms: Cell<u64>,
     drawn: Cell<u64>,
+    pub(super) operations: Cell<u32>,
 }
 
 /// See [`World::invocation`].
@@ -49,6 +72,11 @@ impl World {
             orchestrators: RefCell::default(),
             declared: RefCell::default(),
             events: RefCell::default(),
+            entities: RefCell::default(),
+            entity_fakes: RefCell::default(),
+            sent: RefCell::default(),
+            delayed: RefCell::default(),
+            operations: Cell::new(0),
             log: RefCell::default(),
             undone: RefCell::default(),
             invocation: RefCell::new(Invocation {
@@ -72,7 +100,11 @@ impl World {
     pub(super) fn attempt(&self, name: &str, input: &str, invocation: Invocation) -> Outcome {
         let fake = self.activities.borrow_mut().remove(name);
         let Some(mut fake) = fake else {
-            let message = format!("the test has no activity {name:?}");
+            let message = match name {
+                HTTP => "the test does not say what answers an HTTP request: `host.http(...)`"
+                    .to_owned(),
+                name => format!("the test has no activity {name:?}"),
+            };
             return Err(Failure::permanent("host.not-found", message));
         };
         let before = self.invocation.replace(invocation);

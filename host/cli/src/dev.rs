@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use sagahost_wasm::{Function, FunctionKind, Runtime};
+use sagahost_engine::{Clock, Engine};
+use sagahost_wasm::{Function, FunctionKind};
 
 use crate::board;
 use crate::build::{self, Show};
@@ -14,6 +15,7 @@ use crate::host::{self, Host, HostArgs, Places, Signals};
 use crate::logging::{self, LogFormat};
 use crate::manifest::Loaded;
 use crate::output::{self, Paint};
+use crate::units::took;
 use crate::watch::Watch;
 
 #[derive(Debug, clap::Args)]
@@ -24,10 +26,14 @@ or the manifest changes, it builds and loads again; where that fails, it shows
 why and the old functions stay. Ctrl-C ends it, and what ran goes on at the
 next start. Remove .sagahost to begin anew.
 
+The clock of timers, retries, deadlines and schedules can run faster than the
+machine's, and `sagahost skip` skips it to what comes next.
+
 Examples:
   sagahost dev
   sagahost dev --listen 127.0.0.1:8080 --data /tmp/shop
   sagahost dev --functions build --no-build
+  sagahost dev --time-factor 60
 
 Exit codes: 0 ended by Ctrl-C, 1 it cannot build or start, 2 the manifest is
 wrong.")]
@@ -37,6 +43,15 @@ pub(crate) struct DevArgs {
     /// Do not build, take the components that are there
     #[arg(long)]
     no_build: bool,
+    /// How much faster than the machine's the clock of timers, retries and
+    /// schedules runs, 1 to 1000000
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = factor)]
+    time_factor: f64,
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse().ok().filter(|factor| (1.0..=1e6).contains(factor));
+    factor.ok_or_else(|| "a clock runs 1 to 1000000 times as fast as the machine's".to_owned())
 }
 
 pub(crate) async fn run(args: DevArgs) -> Result<()> {
@@ -58,20 +73,16 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
             _ = signals.next() => return Ok(()),
         }
     }
-    let mut host = Host::open(&args.host, &loaded, Places { data, functions }).await?;
+    let clock = Clock::scaled(args.time_factor);
+    let mut host = Host::open(&args.host, &loaded, Places { data, functions }, clock).await?;
     let stopped = host::listen_for_signals(host.grace)?;
     show_changes(std::mem::take(&mut host.deployed), paint, false)?;
     greet(&host, &loaded, paint)?;
 
     let showing = tokio::spawn(board::show(host.engine.subscribe(), paint));
     let Host { engine, server, folder, grace, .. } = host;
-    let workshop = Workshop {
-        runtime: engine.runtime().clone(),
-        folder,
-        loaded,
-        build: !args.no_build,
-        paint,
-    };
+    let workshop =
+        Workshop { engine: engine.clone(), folder, loaded, build: !args.no_build, paint };
     let watching = tokio::spawn(workshop.run());
     let served = host::serve(server, &engine, grace, stopped).await;
     watching.abort();
@@ -92,9 +103,11 @@ fn greet(host: &Host, loaded: &Loaded, paint: Paint) -> Result<()> {
         env!("CARGO_PKG_VERSION"),
         paint.cyan(&url)
     ))?;
-    for (kind, title, path) in [
-        (FunctionKind::Orchestrator, "Orchestrators", "/api/orchestrators/"),
-        (FunctionKind::Activity, "Activities", "/admin/functions/"),
+    let entities = "/runtime/webhooks/durabletask/entities/";
+    for (kind, title, path, rest) in [
+        (FunctionKind::Orchestrator, "Orchestrators", "/api/orchestrators/", ""),
+        (FunctionKind::Activity, "Activities", "/admin/functions/", ""),
+        (FunctionKind::Entity, "Entities", entities, "/{key}?op={operation}"),
     ] {
         let of_kind: Vec<&Function> = functions
             .iter()
@@ -109,7 +122,7 @@ fn greet(host: &Host, loaded: &Loaded, paint: Paint) -> Result<()> {
         for function in of_kind {
             let pad = " ".repeat(width - function.name.chars().count());
             output::line(&format!(
-                "  {}{pad}  POST {url}{path}{}",
+                "  {}{pad}  POST {url}{path}{}{rest}",
                 paint.bold(&function.name),
                 function.name
             ))?;
@@ -126,11 +139,46 @@ fn greet(host: &Host, loaded: &Loaded, paint: Paint) -> Result<()> {
             host.folder.dir().display()
         ))?;
     }
+    starts_by_itself(host, loaded, paint)?;
     if let Some(line) = curl(&functions, loaded, &url) {
         output::line(&format!("\n  {}\n", paint.dim("Try it:")))?;
         output::line(&format!("  {line}"))?;
     }
     output::line(&format!("\n  {}\n", paint.dim("Changes are picked up; Ctrl-C ends it.")))?;
+    Ok(())
+}
+
+/// Prints what the manifest says of routes and schedules, and of the clock.
+fn starts_by_itself(host: &Host, loaded: &Loaded, paint: Paint) -> Result<()> {
+    let clock = host.engine.clock();
+    let (triggers, schedules) = (loaded.triggers()?, loaded.schedules()?);
+    let url = host.url();
+    if !triggers.is_empty() {
+        output::line(&format!("\n  {}", paint.dim("Routes")))?;
+    }
+    for trigger in triggers {
+        let name = paint.bold(trigger.orchestrator());
+        output::line(&format!("  {name}  {} {url}{}", trigger.method(), trigger.path()))?;
+    }
+    if !schedules.is_empty() {
+        output::line(&format!("\n  {}", paint.dim("Schedules")))?;
+    }
+    for schedule in schedules {
+        let next = schedule.after(clock.now()).and_then(|at| i64::try_from(at).ok());
+        let next = next.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+        let next = next.map_or_else(|| "never".to_owned(), |at| format!("{at:.0}"));
+        output::line(&format!("  {}  next at {next}", paint.bold(schedule.name())))?;
+    }
+    for name in host::not_deployed(&host.engine, loaded)? {
+        output::line(&format!(
+            "\n  {} a route or a schedule starts {name}, which is no orchestrator here",
+            paint.yellow("!")
+        ))?;
+    }
+    let ahead = clock.ahead();
+    if ahead.as_secs() > 0 {
+        output::line(&format!("\n  the clock is {} ahead of the machine's", took(ahead)))?;
+    }
     Ok(())
 }
 
@@ -160,7 +208,7 @@ fn curl(functions: &[std::sync::Arc<Function>], loaded: &Loaded, url: &str) -> O
 
 /// Builds and loads again when something changes.
 struct Workshop {
-    runtime: Runtime,
+    engine: Engine,
     folder: Folder,
     loaded: Loaded,
     build: bool,
@@ -222,7 +270,11 @@ impl Workshop {
             // A wrong one changes nothing.
             let loaded = Loaded::read(path)?;
             loaded.make_granted_dirs()?;
-            self.runtime.set_rules(loaded.rules()?);
+            let rules = loaded.rules()?;
+            if !loaded.keeps_time_as(&self.loaded) {
+                host::keep_time(&self.engine, &loaded)?;
+            }
+            self.engine.runtime().set_rules(rules);
             self.loaded = loaded;
             output::line(&format!("{} read {} again", self.paint.cyan("↻"), path.display()))?;
         }

@@ -1,13 +1,14 @@
 //! Puts a host together: store, engines, functions, engine, server. What
 //! `serve` and `dev` have in common.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use sagahost_engine::{Engine, EngineConfig};
-use sagahost_http::{HttpError, Keys, Server, ServerConfig, Webhook};
+use sagahost_engine::{Clock, Engine, EngineConfig, FunctionKind, Schedule};
+use sagahost_http::{HttpError, Keys, Server, ServerConfig, Trigger, Webhook};
 use sagahost_store::SqliteStore;
 use sagahost_wasm::{ByteSize, HumanDuration, Runtime, WasmConfig};
 use tokio::sync::watch;
@@ -69,7 +70,12 @@ pub(crate) struct Places {
 }
 
 impl Host {
-    pub(crate) async fn open(args: &HostArgs, loaded: &Loaded, places: Places) -> Result<Host> {
+    pub(crate) async fn open(
+        args: &HostArgs,
+        loaded: &Loaded,
+        places: Places,
+        clock: Clock,
+    ) -> Result<Host> {
         let given = &loaded.manifest.host;
         let stuck_webhook = webhook(args.stuck_webhook.as_ref(), given)?;
         let Places { data, functions } = places;
@@ -107,6 +113,7 @@ impl Host {
             // Some room is left for what the engine does not count, such as
             // checks of journals.
             max_orchestrators: (room - room / 16).max(1),
+            clock,
             ..default
         };
         let engine = Engine::start(Arc::new(store), runtime, config).await?;
@@ -117,6 +124,7 @@ impl Host {
             grace,
             trust_forwarded: given.trust_forwarded,
             stuck_webhook,
+            triggers: loaded.triggers()?,
             ..ServerConfig::default()
         };
         if let Some(Listen(listen)) = args.listen.or(given.listen) {
@@ -132,6 +140,8 @@ impl Host {
                 return Err(cannot_listen(error, &data));
             }
         };
+        // Last: a host that cannot listen starts nothing.
+        keep_time(&engine, loaded)?;
         Ok(Host { engine, server, folder, deployed, grace })
     }
 
@@ -146,6 +156,26 @@ impl Host {
         }
         format!("http://{address}")
     }
+}
+
+/// Starts and removes orchestrations when the manifest says so.
+pub(crate) fn keep_time(engine: &Engine, loaded: &Loaded) -> Result<()> {
+    engine.set_schedules(loaded.schedules()?);
+    engine.set_retention(loaded.retention());
+    Ok(())
+}
+
+/// The orchestrators that the manifest's routes and schedules start, and that
+/// are not deployed: misspelt, or to be deployed later.
+pub(crate) fn not_deployed(engine: &Engine, loaded: &Loaded) -> Result<BTreeSet<String>> {
+    let (triggers, schedules) = (loaded.triggers()?, loaded.schedules()?);
+    let named = triggers.iter().map(Trigger::orchestrator);
+    let named = named.chain(schedules.iter().map(Schedule::orchestrator));
+    let is_there = |name: &&str| {
+        let function = engine.runtime().function(name);
+        function.is_some_and(|function| function.kind == FunctionKind::Orchestrator)
+    };
+    Ok(named.filter(|name| !is_there(name)).map(str::to_owned).collect())
 }
 
 /// Who is told of stuck sagas: what is named on the command line, else in the

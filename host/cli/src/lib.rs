@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use remote::{admin, events, instances, list, pause, start, undo};
+use remote::{admin, clock, events, instances, list, pause, start, undo};
 
 /// A serverless function host for sagas
 ///
@@ -110,6 +110,8 @@ enum Command {
     Resume(pause::ResumeArgs),
     /// Start an orchestration once more, with the same input
     Restart(pause::RestartArgs),
+    /// Skip the clock of `dev` to the next timer, retry or schedule
+    Skip(clock::SkipArgs),
     /// End an instance where it is
     Terminate(instances::TerminateArgs),
     /// Remove an instance that has ended, with its journal
@@ -166,6 +168,7 @@ fn run(command: Command) -> Result<()> {
         Command::Suspend(args) => on_one_core(pause::suspend(args)),
         Command::Resume(args) => on_one_core(pause::resume(args)),
         Command::Restart(args) => on_one_core(pause::restart(args)),
+        Command::Skip(args) => on_one_core(clock::skip(args)),
         Command::Terminate(args) => on_one_core(instances::terminate(args)),
         Command::Purge(args) => on_one_core(instances::purge(args)),
         Command::Check(args) => check::run(args),

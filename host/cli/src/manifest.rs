@@ -1,6 +1,8 @@
 //! `sagahost.toml`: what the functions are granted, how the host is set up,
 //! and how `sagahost dev` builds.
 
+mod triggers;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -8,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use sagahost_core::Json;
-use sagahost_http::Webhook;
+use sagahost_engine::{Retention, Schedule};
+use sagahost_http::{Trigger, Webhook};
 use sagahost_wasm::{ByteSize, FunctionRule, HumanDuration, Rules};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -29,6 +32,9 @@ const DATA: &str = ".sagahost";
 pub(crate) struct Manifest {
     pub(crate) host: Host,
     pub(crate) functions: Vec<Spanned<FunctionRule>>,
+    pub(crate) routes: Vec<Spanned<triggers::Route>>,
+    pub(crate) schedules: Vec<Spanned<triggers::ScheduleOf>>,
+    pub(crate) retention: triggers::RetentionOf,
     pub(crate) dev: Dev,
 }
 
@@ -129,6 +135,8 @@ pub(crate) struct Loaded {
     pub(crate) path: Option<PathBuf>,
     /// Its folder.
     pub(crate) folder: PathBuf,
+    /// What stands in it.
+    pub(crate) text: String,
 }
 
 impl Loaded {
@@ -151,7 +159,7 @@ impl Loaded {
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
         let manifest = parse(&text, &folder)
             .map_err(|wrong| fail(Exit::Usage, format!("{}:{wrong}", path.display())))?;
-        Ok(Loaded { manifest, path: Some(path), folder })
+        Ok(Loaded { manifest, path: Some(path), folder, text })
     }
 
     /// A path of the manifest, as the program needs it.
@@ -178,6 +186,29 @@ impl Loaded {
     pub(crate) fn rules(&self) -> Result<Rules> {
         let rules = self.manifest.functions.iter().map(|rule| rule.get_ref().clone()).collect();
         Rules::new(rules, &self.folder).map_err(|error| fail(Exit::Usage, error.to_string()))
+    }
+
+    /// The routes of orchestrators.
+    pub(crate) fn triggers(&self) -> Result<Vec<Trigger>> {
+        triggers::triggers(&self.manifest.routes).map_err(|(_, why)| fail(Exit::Usage, why))
+    }
+
+    /// When orchestrators are started.
+    pub(crate) fn schedules(&self) -> Result<Vec<Schedule>> {
+        triggers::schedules(&self.manifest.schedules).map_err(|(_, why)| fail(Exit::Usage, why))
+    }
+
+    /// How long instances are kept.
+    pub(crate) fn retention(&self) -> Retention {
+        self.manifest.retention.retention()
+    }
+
+    /// Whether it says the same of schedules and of retention as another one.
+    pub(crate) fn keeps_time_as(&self, other: &Loaded) -> bool {
+        let schedules = |loaded: &Loaded| -> Vec<triggers::ScheduleOf> {
+            loaded.manifest.schedules.iter().map(|it| it.get_ref().clone()).collect()
+        };
+        schedules(self) == schedules(other) && self.manifest.retention == other.manifest.retention
     }
 
     /// That there is none, for a command that can do nothing without.
@@ -234,6 +265,9 @@ fn parse(text: &str, folder: &Path) -> Result<Manifest, String> {
         Rules::new(vec![rule.get_ref().clone()], folder)
             .map_err(|error| format!("{}: {error}", position(text, rule.span())))?;
     }
+    let placed = |(start, why): (usize, String)| format!("{}: {why}", position(text, start..start));
+    triggers::triggers(&manifest.routes).map_err(placed)?;
+    triggers::schedules(&manifest.schedules).map_err(placed)?;
     for (at, command) in manifest.dev.build.iter().enumerate() {
         if command.first().is_none_or(String::is_empty) {
             return Err(format!("1:1: command {} of dev.build is empty; name a program", at + 1));
@@ -280,6 +314,21 @@ mod tests {
             dirs = [{ host = "shop", guest = "/shop", access = "write" }]
             env = { LIMIT = "5" }
 
+            [[routes]]
+            start = "OrderSaga"
+            path = "/orders/{orderId}"
+            instance-id = "path:orderId"
+            wait = "10s"
+
+            [[schedules]]
+            start = "Report"
+            cron = "30 2 * * *"
+            zone = "Europe/Berlin"
+            input = { days = 1, since = 2026-01-01, parts = ["a"] }
+
+            [retention]
+            completed = "7d"
+
             [dev]
             build = [["cargo", "build"]]
             watch = ["src"]
@@ -291,6 +340,13 @@ mod tests {
         assert!(manifest.host.stuck_webhook.is_some());
         assert!(!format!("{manifest:?}").contains("s3cr3t"), "{manifest:?}");
         assert_eq!(manifest.functions.len(), 1);
+        let schedule = manifest.schedules[0].get_ref().schedule().expect("is right");
+        assert_eq!((schedule.name(), schedule.orchestrator()), ("Report", "Report"));
+        let input = r#"{"days":1,"parts":["a"],"since":"2026-01-01"}"#;
+        assert_eq!(schedule.input().as_str(), input);
+        let week = std::time::Duration::from_secs(7 * 86_400);
+        let kept = Retention::new([(sagahost_core::RuntimeStatus::Completed, week)]);
+        assert_eq!(manifest.retention.retention(), kept);
         assert_eq!(manifest.dev.build, [["cargo", "build"]]);
     }
 
@@ -327,6 +383,40 @@ mod tests {
         assert!(rule.starts_with("2:1: the rule for"), "{rule}");
         let sample = wrong("[dev.samples]\nA = \"{no\"\n");
         assert!(sample.starts_with("2:5: the sample for A is not JSON"), "{sample}");
+        let route = wrong("\n[[routes]]\nstart = \"A\"\npath = \"/admin/x\"\n");
+        assert!(
+            route.starts_with("2:1: the route of A: \"/admin/x\" cannot be a route"),
+            "{route}"
+        );
+        let twice = "[[routes]]\nstart = \"A\"\npath = \"/a\"\n".repeat(2);
+        let twice = wrong(&twice);
+        assert!(twice.starts_with("4:1: ") && twice.contains("POST /a is there twice"), "{twice}");
+        for (line, said) in [
+            ("method = \"GET\"", "POST, PUT, PATCH or DELETE"),
+            ("instance-id = \"query:id\"", "write it like \"path:orderId\""),
+            ("instance-id = \"path:id\"", "has no {id}"),
+            ("wait = \"2h\"", "at most 1h"),
+            ("input = \"all\"", "expected `body` or `request`"),
+            ("key = \"some\"", "expected one of `none`, `use`, `manage`"),
+        ] {
+            let route = wrong(&format!("[[routes]]\nstart = \"A\"\npath = \"/a\"\n{line}\n"));
+            assert!(route.contains(said), "{line}: {route}");
+        }
+        for (lines, said) in [
+            ("cron = \"* * *\"", "1:1: the schedule of A: \"* * *\" is not a cron expression"),
+            ("cron = \"0 0 * * *\"\nzone = \"Berlin\"", "there is no time zone \"Berlin\""),
+            ("cron = \"0 0 * * *\"\nmissed = \"some\"", "4:10: unknown variant `some`"),
+            ("cron = \"0 0 * * *\"\nname = \"a/b\"", "cannot be the name of a schedule"),
+            ("cron = \"0 0 * * *\"\ninput = { a = nan }", "JSON has no such number"),
+        ] {
+            let schedule = wrong(&format!("[[schedules]]\nstart = \"A\"\n{lines}\n"));
+            assert!(schedule.contains(said), "{lines}: {schedule}");
+        }
+        let twice = "[[schedules]]\nstart = \"A\"\ncron = \"* * * * *\"\n".repeat(2);
+        let twice = wrong(&twice);
+        assert!(twice.starts_with("4:1: ") && twice.contains("give one a `name`"), "{twice}");
+        let kept = wrong("[retention]\ncompleted = \"0s\"\n");
+        assert!(kept.starts_with("2:13: ") && kept.contains("longer than 0"), "{kept}");
         let command = wrong("[dev]\nbuild = [[]]\n");
         assert!(command.contains("command 1 of dev.build is empty"), "{command}");
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use sagahost_wasm::Runtime;
+use sagahost_engine::{Clock, Engine};
 
 use crate::exit::{Exit, fail};
 use crate::folder::{Change, Folder};
@@ -50,13 +50,19 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     logging::start(args.host.log.as_deref(), "info", args.log_format)?;
     let loaded = Loaded::find(args.host.config.as_deref())?;
     let places = places(&args.host, &loaded)?;
-    let mut host = Host::open(&args.host, &loaded, places).await?;
+    let mut host = Host::open(&args.host, &loaded, places, Clock::real()).await?;
     log_changes(std::mem::take(&mut host.deployed));
     // A name may stand in several rules.
     let unused: std::collections::BTreeSet<String> =
         host.engine.runtime().unused_rules().into_iter().collect();
     for name in unused {
         tracing::warn!(name, "a rule of the manifest is for a function that is not deployed");
+    }
+    for name in host::not_deployed(&host.engine, &loaded)? {
+        tracing::warn!(
+            name,
+            "a route or a schedule of the manifest starts an orchestrator that is not deployed"
+        );
     }
     let url = host.url();
     tracing::info!(
@@ -69,7 +75,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     // For whoever started us and wants to know the port; nobody need read it.
     let _ = output::line(&format!("sagahost listens on {url}"));
     let Host { engine, server, folder, grace, .. } = host;
-    let watching = tokio::spawn(watch(folder, loaded.path, engine.runtime().clone()));
+    let watching = tokio::spawn(watch(folder, loaded, engine.clone()));
     let served = host::serve(server, &engine, grace, stopped).await;
     watching.abort();
     served
@@ -91,7 +97,8 @@ fn places(args: &HostArgs, loaded: &Loaded) -> Result<Places> {
 }
 
 /// Picks up what changes in the functions folder and the manifest.
-async fn watch(mut folder: Folder, manifest: Option<std::path::PathBuf>, runtime: Runtime) {
+async fn watch(mut folder: Folder, mut loaded: Loaded, engine: Engine) {
+    let manifest = loaded.path.clone();
     let mut watch = match start_watch(folder.dir(), manifest.as_deref()) {
         Ok(watch) => watch,
         Err(error) => {
@@ -101,12 +108,14 @@ async fn watch(mut folder: Folder, manifest: Option<std::path::PathBuf>, runtime
     };
     // What was added between the first look and the start of watching.
     log_changes(folder.sync().await);
+    let mut seen = loaded.text.clone();
+    reload(&mut loaded, &mut seen, &engine);
     loop {
         // Looked at now and then without a change that was told: not every
         // file system tells.
         let changed = tokio::time::timeout(LOOK_AGAIN, watch.next()).await.unwrap_or_default();
         if manifest.as_ref().is_some_and(|manifest| changed.contains(manifest)) {
-            reload(manifest.as_deref(), &runtime);
+            reload(&mut loaded, &mut seen, &engine);
         }
         log_changes(folder.sync().await);
     }
@@ -122,18 +131,32 @@ fn start_watch(functions: &Path, manifest: Option<&Path>) -> Result<Watch> {
     Ok(watch)
 }
 
-/// Puts the manifest's rules in force again. What `[host]` says counts from
-/// the next start.
-fn reload(manifest: Option<&Path>, runtime: &Runtime) {
-    let Some(path) = manifest else { return };
-    match Loaded::read(path).and_then(|loaded| loaded.rules()) {
-        Ok(rules) => {
-            runtime.set_rules(rules);
+/// Puts the manifest's rules, schedules and retention in force again. What
+/// `[host]` and `[[routes]]` say counts from the next start.
+fn reload(loaded: &mut Loaded, seen: &mut String, engine: &Engine) {
+    let Some(path) = &loaded.path else { return };
+    // What cannot be read is told of below.
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    if text == *seen {
+        return;
+    }
+    *seen = text;
+    let again = Loaded::read(path).and_then(|again| {
+        let rules = again.rules()?;
+        if !again.keeps_time_as(loaded) {
+            host::keep_time(engine, &again)?;
+        }
+        engine.runtime().set_rules(rules);
+        Ok(again)
+    });
+    match again {
+        Ok(again) => {
+            *loaded = again;
             tracing::info!(
-                "the manifest's rules were read again; [host] counts from the next start"
+                "the manifest was read again; [host] and [[routes]] count from the next start"
             );
         }
-        Err(error) => tracing::error!(%error, "the manifest is wrong; the old rules stay in force"),
+        Err(error) => tracing::error!(%error, "the manifest is wrong; what it said before stays"),
     }
 }
 

@@ -15,7 +15,7 @@ use sagahost_store::{
 use sagahost_wasm::{ActivityCall, ActivityReport, Function, FunctionKind, Runtime};
 use tokio::sync::{broadcast, oneshot};
 
-use crate::cell::Message;
+use crate::cell::{Message, Replace};
 use crate::children::deadline_from;
 use crate::error::{CommandError, InvokeError, StartError};
 use crate::lifecycle::Inner;
@@ -95,7 +95,18 @@ impl Engine {
     /// # Errors
     /// When it was not started; see [`StartError`].
     pub async fn start_instance(&self, request: StartRequest) -> Result<String, StartError> {
-        let (id, started) = self.begin(request)?;
+        let (id, started) = self.begin(request, Replace::Ended)?;
+        started.await.unwrap_or(Err(StartError::ShuttingDown))?;
+        Ok(id)
+    }
+
+    /// As [`Self::start_instance`], but only where there is no instance of
+    /// that id, in whatever state.
+    ///
+    /// # Errors
+    /// When it was not started; [`StartError::Exists`] where there is one.
+    pub async fn start_once(&self, request: StartRequest) -> Result<String, StartError> {
+        let (id, started) = self.begin(request, Replace::Nothing)?;
         started.await.unwrap_or(Err(StartError::ShuttingDown))?;
         Ok(id)
     }
@@ -113,7 +124,7 @@ impl Engine {
         let id = request.id.take().unwrap_or_else(new_id);
         request.id = Some(id.clone());
         let ended = self.inner.waiters.wait(&id);
-        let (_, started) = self.begin(request)?;
+        let (_, started) = self.begin(request, Replace::Ended)?;
         started.await.unwrap_or(Err(StartError::ShuttingDown))?;
         let ended = tokio::time::timeout(longest, ended).await;
         Ok((id, ended.ok().and_then(Result::ok)))
@@ -123,6 +134,7 @@ impl Engine {
     fn begin(
         &self,
         request: StartRequest,
+        replace: Replace,
     ) -> Result<(String, oneshot::Receiver<Result<(), StartError>>), StartError> {
         self.open(StartError::ShuttingDown)?;
         let StartRequest { name, id, input, version, trace_parent, deadline } = request;
@@ -148,9 +160,9 @@ impl Engine {
             version,
             trace_parent,
             parent: None,
-            deadline: deadline_from(crate::now(), deadline_ms.or(function.timeout_ms)),
+            deadline: deadline_from(self.inner.clock().now(), deadline_ms.or(function.timeout_ms)),
         };
-        let outcome = self.inner.begin(&id, started);
+        let outcome = self.inner.begin(&id, started, replace);
         Ok((id, outcome))
     }
 
@@ -359,6 +371,7 @@ impl Engine {
             let write = Write::PurgeWhere {
                 created_from: Some(filter.created_from),
                 created_to: filter.created_to,
+                updated_to: None,
                 statuses: filter.statuses.clone(),
                 after,
                 limit: MAX_PURGE,

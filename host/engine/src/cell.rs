@@ -32,10 +32,19 @@ pub(crate) enum Stopped {
     Over,
 }
 
+/// What a start does with an instance of the same id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replace {
+    /// Takes the place of one that has ended.
+    Ended,
+    /// Nothing: it does not begin.
+    Nothing,
+}
+
 /// What arrives for an instance.
 pub(crate) enum Message {
     /// It begins.
-    Start { new: Box<NewInstance>, started: Box<Started>, ack: Ack<StartError> },
+    Start { new: Box<NewInstance>, started: Box<Started>, replace: Replace, ack: Ack<StartError> },
     /// A client wants something, and waits until it is durable.
     Asked { command: Command, ack: Ack<CommandError> },
     /// An attempt or a child of this execution ended. (Of an earlier execution

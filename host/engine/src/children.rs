@@ -17,7 +17,7 @@ use sagahost_wasm::FunctionKind;
 use tokio::sync::oneshot;
 
 use crate::api::new_id;
-use crate::cell::{Body, Cell, Message};
+use crate::cell::{Body, Cell, Message, Replace};
 use crate::error::StartError;
 use crate::guest;
 use crate::lifecycle::Inner;
@@ -56,15 +56,18 @@ impl Inner {
         self: &Arc<Self>,
         id: &str,
         started: Started,
+        replace: Replace,
     ) -> oneshot::Receiver<Result<(), StartError>> {
         let new = NewInstance {
             id: id.to_owned(),
             name: started.name.clone(),
             input: started.input.clone(),
-            created: crate::now(),
+            created: self.clock().now(),
+            tags: Default::default(),
         };
         let (ack, outcome) = oneshot::channel();
-        let message = Message::Start { new: Box::new(new), started: Box::new(started), ack };
+        let message =
+            Message::Start { new: Box::new(new), started: Box::new(started), replace, ack };
         self.deliver(id, message);
         outcome
     }
@@ -94,7 +97,7 @@ impl Inner {
                 version: None,
                 trace_parent,
                 parent: Some(parent.clone()),
-                deadline: deadline_from(crate::now(), function.timeout_ms),
+                deadline: deadline_from(self.clock().now(), function.timeout_ms),
             }),
             (_, Some(Err(problem))) => {
                 Err(format!("the input does not fit orchestrator '{}': {problem}", child.function))
@@ -102,7 +105,7 @@ impl Inner {
             _ => Err(format!("no orchestrator '{}' is deployed", child.function)),
         };
         let started = match started {
-            Ok(started) => Ok((self.begin(&child.id, started.clone()), started)),
+            Ok(started) => Ok((self.begin(&child.id, started.clone(), Replace::Nothing), started)),
             Err(message) => Err(Failure::host(FailureKind::NotStarted, message)),
         };
         let (inner, id) = (self.clone(), child.id);
@@ -131,7 +134,7 @@ impl Inner {
                 Ok(Err(error)) => {
                     tracing::error!(instance = id, %error, "a child was not started; trying again");
                     tokio::time::sleep(PAUSE).await;
-                    begun = self.begin(id, started.clone());
+                    begun = self.begin(id, started.clone(), Replace::Nothing);
                 }
                 Ok(Ok(())) | Err(_) => return None,
             }

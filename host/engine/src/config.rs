@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::clock::Clock;
+
 /// How the engine is set up.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -17,6 +19,8 @@ pub struct EngineConfig {
     /// The longest that a completion which nothing depends on yet may wait
     /// for the next one, so that both are stored in one append.
     pub hold: Duration,
+    /// The time that the journals have.
+    pub clock: Clock,
 }
 
 impl EngineConfig {
@@ -39,6 +43,7 @@ impl Default for EngineConfig {
             memory_budget: 256 * 1024 * 1024,
             max_orchestrators: 4096,
             hold: Duration::from_millis(100),
+            clock: Clock::real(),
         }
     }
 }

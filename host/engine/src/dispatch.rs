@@ -48,7 +48,7 @@ impl Inner {
         self.counters.attempts.add(1);
         self.counters.attempts_open.add(1);
         tokio::spawn(async move {
-            let begun = crate::now();
+            let begun = inner.clock().now();
             let run = inner.runtime.run_activity(call);
             let stopped = async {
                 match stopped.await {
@@ -61,7 +61,7 @@ impl Inner {
             // anybody is told that it has ended.
             let (started_at, outcome, logs) = tokio::select! {
                 biased;
-                report = run => (report.started_at, report.outcome, report.logs),
+                report = run => (inner.clock().at(report.started_at), report.outcome, report.logs),
                 why = stopped => match why {
                     Stopped::Over => return inner.attempt_over(),
                     Stopped::Unwound => {

@@ -10,6 +10,7 @@
 mod api;
 mod cell;
 mod children;
+mod clock;
 mod commit;
 mod config;
 mod deploy;
@@ -20,7 +21,10 @@ mod guest;
 mod lifecycle;
 mod load;
 mod residents;
+mod retention;
 mod run;
+mod schedule;
+mod skip;
 mod stats;
 mod stuck;
 mod timers;
@@ -31,17 +35,15 @@ mod waiters;
 mod writer;
 
 pub use api::{Committed, Ended, Engine, PurgeFilter, StartRequest};
+pub use clock::Clock;
 pub use config::EngineConfig;
 pub use error::{CommandError, DeployError, EngineError, InvokeError, StartError};
+pub use retention::Retention;
 pub use sagahost_store::{InstanceKey, InstanceRow, ListQuery, Page};
+pub use sagahost_wasm::{Deployment, Function, FunctionKind};
+pub use schedule::{MOST_MISSED, Missed, Schedule, ScheduleError};
+pub use skip::{SkipError, Skipped, Waiting};
 pub use stats::Stats;
 pub use stuck::StuckNotice;
 pub use undo::UndoView;
 pub use verify::{ReplayError, Replayed};
-
-/// Milliseconds since 1970-01-01T00:00:00Z, by the machine's clock.
-pub fn now() -> sagahost_core::Millis {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
-}

@@ -1,20 +1,24 @@
 //! How the engine starts, goes on with what an earlier host left, and stops.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sagahost_core::Millis;
 use sagahost_store::{InstanceKey, Owner, Store};
 use sagahost_wasm::Runtime;
 use tokio::sync::{Notify, broadcast};
+use tokio::task::JoinHandle;
 
 use crate::api::{Committed, Engine};
 use crate::cell::{Cells, Message};
+use crate::clock::Clock;
 use crate::config::EngineConfig;
 use crate::error::EngineError;
 use crate::flush::HeldBack;
 use crate::residents::Residents;
+use crate::schedule::Schedule;
+use crate::skip;
 use crate::stats::Counters;
 use crate::stuck::StuckWatchers;
 use crate::timers::Timers;
@@ -41,10 +45,21 @@ pub(crate) struct Inner {
     pub(crate) stuck: StuckWatchers,
     /// When this host took over.
     pub(crate) since: Millis,
+    /// The schedules, each with the task that follows it.
+    pub(crate) schedules: Mutex<Vec<(Arc<Schedule>, JoinHandle<()>)>>,
+    /// The task that purges what was kept long enough.
+    pub(crate) retention: Mutex<Option<JoinHandle<()>>>,
     pub(crate) stopping: AtomicBool,
     pub(crate) working: AtomicUsize,
     /// Something came to its end; looked at while shutting down.
     pub(crate) quiet: Notify,
+}
+
+impl Inner {
+    /// The time that the journals have.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.config.clock
+    }
 }
 
 impl Engine {
@@ -59,6 +74,7 @@ impl Engine {
         config: EngineConfig,
     ) -> Result<Self, EngineError> {
         let owner: Owner = store.claim()?;
+        skip::resume(&*store, &config.clock)?;
         let counters = Arc::new(Counters::default());
         counters.stuck.add(store.stats()?.stuck);
         let writer =
@@ -74,7 +90,9 @@ impl Engine {
             counters,
             committed: broadcast::channel(LISTENER_BACKLOG).0,
             stuck: StuckWatchers::default(),
-            since: crate::now(),
+            since: config.clock.now(),
+            schedules: Mutex::default(),
+            retention: Mutex::default(),
             stopping: AtomicBool::new(false),
             working: AtomicUsize::new(0),
             quiet: Notify::new(),
@@ -86,7 +104,7 @@ impl Engine {
         }
         tokio::spawn({
             let inner = inner.clone();
-            async move { inner.timers.run(|id| inner.deliver(&id, Message::Wake)).await }
+            async move { inner.timers.run(inner.clock(), |id| inner.deliver(&id, Message::Wake)).await }
         });
         tokio::spawn({
             let inner = inner.clone();
@@ -96,6 +114,9 @@ impl Engine {
             let inner = inner.clone();
             async move { recover(&inner).await }
         });
+        if inner.clock().is_movable() {
+            tokio::spawn(skip::keep_noted(inner.clone()));
+        }
         Ok(Engine { inner })
     }
 

@@ -38,7 +38,7 @@ impl Inner {
         }
         let mut orchestration =
             Orchestration::load(&chunks).map_err(|error| NotLoaded::Damaged(error.to_string()))?;
-        orchestration.at(crate::now());
+        orchestration.at(self.clock().now());
         let alive = cell.lock().attempts.keys().copied().collect();
         // Only what somebody asked for is ever rejected.
         let _ = orchestration.handle(Command::HostLost { alive, since: self.since });

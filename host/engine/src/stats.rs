@@ -36,6 +36,8 @@ pub struct Stats {
     pub evictions: u64,
     /// Orchestrators in memory now.
     pub residents: u64,
+    /// Instances removed because they were kept as long as the manifest says.
+    pub purged: u64,
     /// Turns whose events the store did not take.
     pub store_failures: u64,
 }
@@ -56,6 +58,7 @@ pub(crate) struct Counters {
     pub(crate) stuck: Counter,
     pub(crate) replays: Counter,
     pub(crate) evictions: Counter,
+    pub(crate) purged: Counter,
     pub(crate) store_failures: Counter,
 }
 
@@ -94,6 +97,7 @@ impl Counters {
             replays: self.replays.get(),
             evictions: self.evictions.get(),
             residents,
+            purged: self.purged.get(),
             store_failures: self.store_failures.get(),
         }
     }

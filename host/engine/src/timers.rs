@@ -6,13 +6,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use sagahost_core::Millis;
 use tokio::sync::Notify;
 
-/// Sleep no longer than this, so that a clock that was set is noticed.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+use crate::clock::Clock;
 
 /// The earliest first.
 type Heap = BinaryHeap<Reverse<(Millis, Arc<str>)>>;
@@ -35,25 +33,31 @@ impl Timers {
         }
     }
 
-    fn due(&self, now: Millis) -> Result<Arc<str>, Duration> {
+    /// The first whose time has come, or when that of the next one is.
+    fn due(&self, now: Millis) -> Result<Arc<str>, Option<Millis>> {
         let mut heap = self.heap.lock().unwrap_or_else(PoisonError::into_inner);
         match heap.peek() {
             Some(Reverse((at, _))) if *at <= now => {
-                heap.pop().map(|Reverse((_, id))| id).ok_or(LONGEST_SLEEP)
+                heap.pop().map(|Reverse((_, id))| id).ok_or(None)
             }
-            Some(Reverse((at, _))) => Err(Duration::from_millis(at - now).min(LONGEST_SLEEP)),
-            None => Err(LONGEST_SLEEP),
+            next => Err(next.map(|Reverse((at, _))| *at)),
         }
     }
 
     /// Calls `wake` for each instance when it is due, for ever.
-    pub(crate) async fn run(&self, wake: impl Fn(Arc<str>)) {
+    pub(crate) async fn run(&self, clock: &Clock, wake: impl Fn(Arc<str>)) {
         loop {
-            match self.due(crate::now()) {
+            match self.due(clock.now()) {
                 Ok(id) => wake(id),
-                Err(sleep) => {
+                Err(next) => {
+                    let reached = async {
+                        match next {
+                            Some(at) => clock.reached(at).await,
+                            None => std::future::pending().await,
+                        }
+                    };
                     tokio::select! {
-                        () = tokio::time::sleep(sleep) => {}
+                        () = reached => {}
                         () = self.earlier.notified() => {}
                     }
                 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sagahost_core::{Command, Orchestration, Started};
 use sagahost_store::NewInstance;
 
-use crate::cell::{Ack, Body, Cell, Message, State};
+use crate::cell::{Ack, Body, Cell, Message, Replace, State};
 use crate::commit::Asked;
 use crate::error::{CommandError, StartError};
 use crate::guest::{self, Guest};
@@ -132,9 +132,9 @@ impl Inner {
         self.counters.turns.add(1);
         let mut batch = batch;
         if let [Message::Start { .. }] = &batch[..]
-            && let Some(Message::Start { new, started, ack }) = batch.pop()
+            && let Some(Message::Start { new, started, replace, ack }) = batch.pop()
         {
-            return self.first_turn(cell, body, new, *started, ack).await;
+            return self.first_turn(cell, body, new, (*started, replace), ack).await;
         }
         let mut body = match body {
             Some(body) => body,
@@ -164,7 +164,7 @@ impl Inner {
         {
             let mut guest = guest::lock(&body.guest);
             let orchestration = &mut guest.orchestration;
-            orchestration.at(crate::now());
+            orchestration.at(self.clock().now());
             for message in batch {
                 match message {
                     Message::Asked { command, ack } => match orchestration.handle(command) {
@@ -207,16 +207,17 @@ impl Inner {
         cell: &Arc<Cell>,
         body: Option<Box<Body>>,
         new: Box<NewInstance>,
-        started: Started,
+        (started, replace): (Started, Replace),
         ack: Ack<StartError>,
     ) -> After {
         if let Some(body) = body {
             let _ = ack.send(Err(StartError::Exists { id: cell.id.to_string() }));
             return After::Keep(body);
         }
-        // The id of a child belongs to its parent's step. Where it is there
-        // already, in whatever state, it is not begun again.
-        if started.parent.is_some() {
+        // The id of a child belongs to its parent's step, and that of a firing
+        // to its schedule. Where it is there already, in whatever state, it is
+        // not begun again.
+        if replace == Replace::Nothing {
             match self.read_row(&cell.id).await {
                 Ok(None) => {}
                 Ok(Some(_)) => {

@@ -59,6 +59,9 @@ impl Store for Failing {
     fn wakeups(&self) -> Result<Vec<Wakeup>, StoreError> {
         self.store.wakeups()
     }
+    fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.store.note(name)
+    }
     fn stats(&self) -> Result<Stats, StoreError> {
         self.store.stats()
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use sagahost_core::Json;
@@ -124,14 +124,58 @@ pub(crate) fn document(bytes: Bytes) -> Result<Json, ApiError> {
     Json::parse(text).map_err(|error| not_json(error.to_string()))
 }
 
+/// What a client of Durable Functions sent, as it meant it. The one for Python
+/// encodes every value twice: what arrives is a JSON string that holds JSON.
+/// Nothing but its name tells that apart from a string that somebody means.
+pub(crate) fn meant(headers: &HeaderMap, sent: Json) -> Json {
+    match content(&sent) {
+        Some(content) if encodes_twice(headers) => content,
+        _ => sent,
+    }
+}
+
+/// The same for the input of a start, where also `fits` tells: what the
+/// orchestrator takes. A string that it would refuse is taken for its content
+/// if that is what it takes. An empty one, which the client for JavaScript
+/// sends where it is given no input, has the content `null`.
+pub(crate) fn meant_input(headers: &HeaderMap, sent: Json, fits: impl Fn(&Json) -> bool) -> Json {
+    let sent = meant(headers, sent);
+    let content = || match sent.as_str().trim() {
+        "\"\"" => Some(Json::null()),
+        _ => content(&sent),
+    };
+    if fits(&sent) {
+        return sent;
+    }
+    content().filter(|content| fits(content)).unwrap_or(sent)
+}
+
+/// The JSON that a JSON string holds.
+fn content(json: &Json) -> Option<Json> {
+    if !json.as_str().trim_start().starts_with('"') {
+        return None;
+    }
+    let text: String = serde_json::from_str(json.as_str()).ok()?;
+    Json::parse(text).ok()
+}
+
+/// Whether this is sent with the library of the client for Python, which names
+/// itself `Python/3.11 aiohttp/3.14.5`.
+fn encodes_twice(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    agent.is_some_and(|agent| agent.starts_with("Python/") && agent.contains(" aiohttp/"))
+}
+
 fn not_json(problem: String) -> ApiError {
     ApiError::bad_request("BodyNotJson", format!("The body is not JSON: {problem}."))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use axum::http::HeaderValue;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn limits(bytes: usize) -> Limits {
         Limits { bytes, pause: Duration::from_millis(50) }
@@ -180,10 +224,72 @@ mod tests {
         let refused = format!("{:?}", text(b"\"a\xff\"").expect_err("no UTF-8"));
         assert!(refused.contains("first 2 bytes"), "{refused}");
         assert!(text(b"1 2").is_err());
-        assert!(document(Bytes::new()).is_err(), "an event has a body");
+        assert!(document(Bytes::new()).is_err());
+    }
+
+    fn agent(name: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::USER_AGENT, HeaderValue::from_static(name))])
+    }
+
+    fn json(text: &str) -> Json {
+        Json::parse(text).expect("JSON")
+    }
+
+    #[test]
+    fn what_the_python_client_encodes_twice_is_taken_apart() {
+        let python = agent("Python/3.11 aiohttp/3.14.5");
+        for (sent, expected) in [
+            (r#""{\"a\": 1}""#, r#"{"a": 1}"#),
+            (r#"" [1]""#, " [1]"),
+            (r#""7""#, "7"),
+            (r#""null""#, "null"),
+            (r#""\"text\"""#, r#""text""#),
+            // What it does not send stays as it is.
+            (r#""text""#, r#""text""#),
+            (r#""""#, r#""""#),
+            (r#"{"a": "1"}"#, r#"{"a": "1"}"#),
+        ] {
+            assert_eq!(meant(&python, json(sent)), json(expected), "{sent}");
+        }
+        for other in ["axios/1.21.1", "python-requests/2.34.2", "curl/8.0", "x Python/3 aiohttp/3"]
+        {
+            let sent = json(r#""{\"a\": 1}""#);
+            assert_eq!(meant(&agent(other), sent.clone()), sent, "{other}");
+        }
+        let sent = json(r#""7""#);
+        assert_eq!(meant(&HeaderMap::new(), sent.clone()), sent);
+    }
+
+    #[test]
+    fn a_string_is_taken_apart_where_the_orchestrator_takes_none() {
+        let kind = |first: &'static [char]| move |json: &Json| json.as_str().starts_with(first);
+        let input = |sent: &str, fits: &dyn Fn(&Json) -> bool| {
+            meant_input(&HeaderMap::new(), json(sent), fits).as_str().to_owned()
+        };
+        let (object, string, null) = (kind(&['{']), kind(&['"']), kind(&['n']));
+        assert_eq!(input(r#""{\"a\": 1}""#, &object), r#"{"a": 1}"#);
+        assert_eq!(input(r#""{\"a\": 1}""#, &string), r#""{\"a\": 1}""#);
+        assert_eq!(input(r#""{\"a\": 1}""#, &|_| true), r#""{\"a\": 1}""#);
+        assert_eq!(input(r#""""#, &null), "null");
+        assert_eq!(input(r#""""#, &string), r#""""#);
+        // What fits neither way is refused as it was sent.
+        assert_eq!(input(r#""""#, &object), r#""""#);
+        assert_eq!(input(r#""7""#, &object), r#""7""#);
+        assert_eq!(input("7", &object), "7");
     }
 
     proptest! {
+        #[test]
+        fn whatever_python_encodes_twice_arrives(text in any::<String>(), number in any::<i64>()) {
+            let python = agent("Python/3.12 aiohttp/3.9.0");
+            for value in [serde_json::json!(text), serde_json::json!({ "a": [number, text] })] {
+                let once = value.to_string();
+                let twice = Json::of(&once).expect("JSON");
+                let taken = meant(&python, twice);
+                prop_assert_eq!(taken.as_str(), once);
+            }
+        }
+
         #[test]
         fn any_bytes_are_json_or_refused(bytes in any::<Vec<u8>>()) {
             let is_json = serde_json::from_slice::<serde_json::Value>(&bytes).is_ok();

@@ -181,7 +181,7 @@ fn listing(asked: &Query<'_>, headers: &HeaderMap) -> Result<(ListQuery, String)
         name: text("name"),
         with_input: asked.flag("showInput", true)?,
         limit: top.min(DEFAULT_PAGE) as u32,
-        after: None,
+        ..ListQuery::default()
     };
     let filters = serde_json::to_string(&(
         &query.id_prefix,
@@ -228,8 +228,9 @@ pub(crate) async fn raise_event(
     Ok(empty(StatusCode::ACCEPTED))
 }
 
-/// What comes with an event. Unlike a start's, it is not taken for `null`
-/// where it is missing, and it must call itself JSON.
+/// What comes with an event. It must call itself JSON; where it does and there
+/// is nothing, it is `null`: the client for JavaScript sends an event without
+/// a value so.
 fn event_input(headers: &HeaderMap, bytes: Bytes) -> Result<Json, ApiError> {
     let media_type = headers
         .get(header::CONTENT_TYPE)
@@ -242,13 +243,7 @@ fn event_input(headers: &HeaderMap, bytes: Bytes) -> Result<Json, ApiError> {
             "Only application/json request content is supported.",
         ));
     }
-    if bytes.is_empty() {
-        return Err(ApiError::bad_request(
-            "BodyNotJson",
-            "The body is empty; an event comes with a JSON document, which may be null.",
-        ));
-    }
-    body::document(bytes)
+    Ok(body::meant(headers, body::input(bytes)?))
 }
 
 pub(crate) async fn terminate(
@@ -332,6 +327,7 @@ mod tests {
             name: "Saga".into(),
             input: Json::parse("{\"n\": 1.0}").ok(),
             created: 1_519_795_129_345,
+            tags: Default::default(),
             summary: Summary {
                 status: RuntimeStatus::Running,
                 custom_status: None,
@@ -436,12 +432,10 @@ mod tests {
         };
         assert!(input("application/json", "true").is_ok());
         assert!(input("Application/JSON; charset=utf-8", "\"x\"").is_ok());
-        for (media_type, body) in [
-            ("", "true"),
-            ("text/plain", "true"),
-            ("application/json", ""),
-            ("application/json", "nope"),
-        ] {
+        assert_eq!(input("application/json", "").expect("nothing"), Json::null());
+        for (media_type, body) in
+            [("", ""), ("", "true"), ("text/plain", "true"), ("application/json", "nope")]
+        {
             assert_eq!(input(media_type, body).expect_err("refused").status(), 400);
         }
     }

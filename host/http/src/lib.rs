@@ -1,10 +1,11 @@
 //! The APIs over HTTP: the one of Durable Functions to the letter, and beside
 //! it, under paths of its own, what is ours.
 //!
-//! A request passes `service` (spelling, keys, panics), `routes`, and one
-//! handler, which reads the body (`body`) and the query (`query`), asks the
-//! engine, and answers. What an answer says of a journal is made by pure
-//! functions (`history`, `events`), what a refusal says by `error`.
+//! A request passes `service` (spelling, panics), `routes` (which say what
+//! there is and who may use it), and one handler, which reads the body (`body`)
+//! and the query (`query`), asks the engine, and answers. What an answer says of
+//! a journal is made by pure functions (`history`, `events`), what a refusal
+//! says by `error`. `openapi` describes the routes from the same definitions.
 //!
 //! What holds: nothing is acknowledged that the engine has not made durable;
 //! everything a client controls is limited (size, time, connections); a key is
@@ -14,12 +15,14 @@ mod admin;
 mod app;
 mod auth;
 mod body;
+mod clock;
 mod error;
 mod events;
 mod health;
 mod history;
 mod instances;
 mod keys;
+mod openapi;
 mod pause;
 mod query;
 mod routes;
@@ -31,10 +34,12 @@ mod stuck;
 mod text;
 mod time;
 mod token;
+mod trigger;
 mod urls;
 mod webhook;
 
 pub use events::{JournalEnd, JournalLine};
 pub use keys::{Key, KeyKind, Keys, KeysError};
 pub use server::{HttpError, Server, ServerConfig};
+pub use trigger::{IdFrom, LONGEST_WAIT, Trigger, TriggerInput, TriggerKey};
 pub use webhook::{Webhook, WebhookError};

@@ -53,6 +53,11 @@ impl<'a> Query<'a> {
             .map(|(_, value)| value.as_ref())
     }
 
+    /// All of them, in order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
     /// A boolean, in any case: Python sends `True`.
     pub(crate) fn flag(&self, name: &str, default: bool) -> Result<bool, ApiError> {
         match self.given(name) {

@@ -1,48 +1,105 @@
-//! What is where.
+//! What is where: every route with its description, in one list. The router,
+//! the decision who may use a route, and the OpenAPI document are made from
+//! it. What is not in the list is not served, and needs a key that may manage.
+
+mod admin;
+mod instances;
+mod saga;
+mod starting;
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::routing::{get, post, put};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 
 use crate::app::Shared;
+use crate::auth::{self, Access, MANAGE};
+use crate::body;
 use crate::error::ApiError;
+use crate::openapi::operation::Operation;
+use crate::trigger;
 use crate::urls::BASE;
-use crate::{admin, events, health, instances, pause, saga, start};
 
-/// All routes. Who may use them is decided in [`crate::auth`], by path.
+/// All routes. Each file of `routes/` has those of one heading.
+pub(crate) fn operations() -> Vec<Operation> {
+    let under = |tag, operations: Vec<Operation>| {
+        operations.into_iter().map(move |operation| operation.tagged(tag))
+    };
+    under("Starting", starting::operations())
+        .chain(under("Instances", instances::operations()))
+        .chain(under("Sagas", saga::operations()))
+        .chain(under("Host", admin::operations()))
+        .collect()
+}
+
+/// A path of the management API.
+fn managed(rest: &str) -> String {
+    format!("{BASE}/{rest}")
+}
+
+/// The router of all operations, each behind its access decision.
 pub(crate) fn router(app: Shared) -> Router {
-    let managed = |rest: &str| format!("{BASE}/{rest}");
-    Router::new()
-        .route("/api/orchestrators/{name}", post(start::start))
-        .route("/api/orchestrators/{name}/{id}", post(start::start_with_id))
-        .route("/api/instances/{id}/events", get(events::follow))
-        .route("/api/instances/{id}/replay", get(instances::replay))
-        .route("/api/instances/{id}/cancel", post(saga::cancel))
-        .route("/api/instances/{id}/undo", get(saga::undo))
-        .route("/api/instances/{id}/undo/{step}/retry", post(saga::retry))
-        .route("/api/instances/{id}/undo/{step}/done", post(saga::done))
-        .route("/api/instances/{id}/undo/{step}/failed", post(saga::failed))
-        .route(&managed("orchestrators/{name}"), post(start::start))
-        .route(&managed("orchestrators/{name}/{id}"), post(start::start_with_id))
-        .route(&managed("instances"), get(instances::list).delete(instances::purge_where))
-        .route(&managed("instances/{id}"), get(instances::status).delete(instances::purge))
-        .route(&managed("instances/{id}/terminate"), post(instances::terminate))
-        .route(&managed("instances/{id}/suspend"), post(pause::suspend))
-        .route(&managed("instances/{id}/resume"), post(pause::resume))
-        .route(&managed("instances/{id}/restart"), post(pause::restart))
-        .route(&managed("instances/{id}/raiseEvent/{event}"), post(instances::raise_event))
-        .route("/admin/functions", get(admin::functions))
-        .route("/admin/functions/{name}", post(admin::invoke))
-        .route("/admin/components", get(admin::components))
-        .route("/admin/components/{name}", put(admin::deploy))
-        .route("/admin/stats", get(admin::stats))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+    let mut operations = operations();
+    operations.extend(trigger::operations(&app.config.triggers));
+    let gate = Gate { access: Needs::of(&operations), app: app.clone() };
+    let mut router = Router::new();
+    for operation in operations {
+        router = router.route(&operation.path, operation.route);
+    }
+    router
         // A wrong verb is 404, as in the reference.
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
+        .layer(from_fn_with_state(Arc::new(gate), guard))
         .with_state(app)
+}
+
+struct Gate {
+    access: Needs,
+    app: Shared,
+}
+
+/// What each operation needs, by its path.
+struct Needs(HashMap<String, Vec<(Method, Access)>>);
+
+impl Needs {
+    fn of(operations: &[Operation]) -> Self {
+        let mut needs: HashMap<String, Vec<_>> = HashMap::new();
+        for operation in operations {
+            let need = (operation.method.clone(), operation.access);
+            needs.entry(operation.path.clone()).or_default().push(need);
+        }
+        Needs(needs)
+    }
+
+    /// What a request needs that was routed to this path. What is not in the
+    /// list needs a key that may manage: a route that somebody adds in another
+    /// way is closed.
+    fn access(&self, method: &Method, path: Option<&str>) -> Access {
+        // Where there is a GET, axum answers HEAD with its handler.
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let operations = path.and_then(|path| self.0.get(path));
+        operations
+            .and_then(|known| known.iter().find(|(known, _)| known == method))
+            .map_or(MANAGE, |(_, access)| *access)
+    }
+}
+
+/// Lets a request through to the handler it was routed to, if it may.
+async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let access = gate.access.access(request.method(), path);
+    match auth::admit(gate.app.config.keys.as_ref(), access, &request) {
+        Ok(()) => next.run(request).await,
+        Err(refused) => {
+            body::discard(request.into_body());
+            refused.into_response()
+        }
+    }
 }
 
 async fn nothing_here(request: Request) -> ApiError {
@@ -52,9 +109,12 @@ async fn nothing_here(request: Request) -> ApiError {
         "NoSuchRoute",
         format!(
             "There is nothing at {} {path}. Start an orchestration with POST \
-             /api/orchestrators/{{name}}, see instances at GET {BASE}/instances, and what is \
-             deployed at GET /admin/functions.",
+             /api/orchestrators/{{name}}, see instances at GET {BASE}/instances, what is deployed \
+             at GET /admin/functions, and all routes at GET /openapi.json.",
             request.method()
         ),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -369,6 +369,7 @@ mod tests {
                 name: "Saga".into(),
                 input: None,
                 created: 0,
+                tags: Default::default(),
                 summary: Summary {
                     status: RuntimeStatus::Running,
                     custom_status: None,

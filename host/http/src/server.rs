@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::app::{App, Phase, Shared};
 use crate::keys::Keys;
+use crate::trigger::Trigger;
 use crate::webhook::Webhook;
 use crate::{routes, service};
 
@@ -44,6 +45,9 @@ pub struct ServerConfig {
     /// How long requests that are under way may take to end when the server
     /// goes down.
     pub grace: Duration,
+    /// The routes of the manifest. No two may be the same
+    /// ([`Trigger::conflict`]).
+    pub triggers: Vec<Trigger>,
     /// Who is told when a saga is stuck.
     pub stuck_webhook: Option<Webhook>,
 }
@@ -61,6 +65,7 @@ impl Default for ServerConfig {
             max_connections: 4096,
             trust_forwarded: false,
             grace: Duration::from_secs(10),
+            triggers: Vec::new(),
             stuck_webhook: None,
         }
     }
@@ -196,10 +201,7 @@ async fn connection(stream: TcpStream, app: Shared, router: Router) {
     // Answers are small and whole: none should wait for the next one. Where
     // the system refuses, it is only slower.
     let _ = stream.set_nodelay(true);
-    let service = {
-        let app = app.clone();
-        service_fn(move |request| service::respond(app.clone(), router.clone(), request))
-    };
+    let service = service_fn(move |request| service::respond(router.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(app.config.header_timeout)

@@ -1,12 +1,11 @@
 //! One request, from its head to its answer: spelled as the routes are,
-//! authorised, routed, and answered whatever happens.
+//! routed, and answered whatever happens.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
 use axum::response::{IntoResponse, Response};
@@ -14,14 +13,10 @@ use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use tower::Service as _;
 
-use crate::app::{App, Shared};
-use crate::auth;
-use crate::body;
 use crate::error::ApiError;
 use crate::urls::canonical_path;
 
 pub(crate) async fn respond(
-    app: Shared,
     mut router: Router,
     request: hyper::Request<Incoming>,
 ) -> Result<Response, Infallible> {
@@ -32,35 +27,18 @@ pub(crate) async fn respond(
     // The query stays out of the log: it may carry a key.
     let logged = tracing::enabled!(tracing::Level::DEBUG)
         .then(|| (request.method().clone(), request.uri().path().to_owned()));
-    let response = match admit(&app, &request) {
-        Ok(()) => match AssertUnwindSafe(router.call(request)).catch_unwind().await {
-            Ok(Ok(response)) => response,
-            Err(_) => {
-                // The panic's own words are on stderr already.
-                tracing::error!("a handler panicked");
-                ApiError::internal().into_response()
-            }
-        },
-        Err(refused) => {
-            body::discard(request.into_body());
-            refused.into_response()
+    let response = match AssertUnwindSafe(router.call(request)).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Err(_) => {
+            // The panic's own words are on stderr already.
+            tracing::error!("a handler panicked");
+            ApiError::internal().into_response()
         }
     };
     if let Some((method, path)) = logged {
         tracing::debug!(%method, path, status = response.status().as_u16(), "request");
     }
     Ok(response)
-}
-
-fn admit(app: &App, request: &Request) -> Result<(), ApiError> {
-    let (method, uri) = (request.method(), request.uri());
-    match &app.config.keys {
-        Some(keys) => {
-            let access = auth::access(method, uri.path());
-            auth::authorise(keys, access, request.headers(), uri.query())
-        }
-        None => auth::same_site(method, request.headers()),
-    }
 }
 
 fn respell(uri: &mut Uri, path: &str) {

@@ -1,15 +1,17 @@
 //! Starting orchestrations.
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use sagahost_core::RuntimeStatus;
-use sagahost_engine::StartRequest;
+use sagahost_core::{Json, RuntimeStatus};
+use sagahost_engine::{Ended, StartRequest};
 
 use crate::app::{Params, Phase, Shared};
 use crate::error::{ApiError, json, json_text};
 use crate::query::Query;
-use crate::urls::{CheckStatus, instance_url};
+use crate::urls::{CheckStatus, instance_url, is_managed};
 use crate::{body, instances};
 
 /// How long a client should wait before it asks for the status.
@@ -39,6 +41,16 @@ async fn begin(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let input = body::input(body::read(body, app.body()).await?)?;
+    let input = if is_managed(parts.uri.path()) {
+        let function = app.engine.runtime().function(&name);
+        // Where there is no such function the start says so.
+        let fits = |input: &Json| {
+            function.as_ref().is_none_or(|function| function.check_input(input).is_ok())
+        };
+        body::meant_input(&parts.headers, input, fits)
+    } else {
+        input
+    };
     let query = Query::parse(parts.uri.query());
     let request = StartRequest {
         name,
@@ -51,16 +63,36 @@ async fn begin(
     let origin = app.origin(&parts);
     // Both, as in the reference, although nothing here polls.
     let (timeout, polling) = (query.seconds("timeout")?, query.seconds("pollingInterval")?);
-    let (Some(timeout), Some(_)) = (timeout, polling) else {
-        let id = app.engine.start_instance(request).await?;
+    let wait = polling.and(timeout);
+    let (id, ended) = launch(&app, request, wait).await?;
+    if wait.is_none() {
         return Ok(check_status(&origin, &id));
-    };
+    }
+    match ended {
+        None => Ok(check_status(&origin, &id)),
+        Some(ended) if ended.status == RuntimeStatus::Completed => Ok(match ended.output {
+            Some(output) => json_text(StatusCode::OK, output.as_str().to_owned()),
+            None => json_text(StatusCode::OK, "null"),
+        }),
+        Some(_) => instances::status_of(&app, &origin, &id, parts.uri.query()).await,
+    }
+}
 
+/// Starts an orchestration, and waits for its end so long, where it is to be
+/// waited for. Says its id, and how it ended if it did.
+pub(crate) async fn launch(
+    app: &Shared,
+    request: StartRequest,
+    wait: Option<Duration>,
+) -> Result<(String, Option<Ended>), ApiError> {
+    let Some(longest) = wait else {
+        return Ok((app.engine.start_instance(request).await?, None));
+    };
     // Made here, so that it is known also when the wait is cut short.
     let id = request.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().simple().to_string());
     let request = StartRequest { id: Some(id.clone()), ..request };
     let ended = tokio::select! {
-        outcome = app.engine.start_and_wait(request, timeout) => outcome?.1,
+        outcome = app.engine.start_and_wait(request, longest) => outcome?.1,
         () = app.reached(Phase::Draining) => {
             if app.engine.status(&id).await?.is_none() {
                 return Err(ApiError::unavailable(
@@ -71,14 +103,7 @@ async fn begin(
             None
         }
     };
-    match ended {
-        None => Ok(check_status(&origin, &id)),
-        Some(ended) if ended.status == RuntimeStatus::Completed => Ok(match ended.output {
-            Some(output) => json_text(StatusCode::OK, output.as_str().to_owned()),
-            None => json_text(StatusCode::OK, "null"),
-        }),
-        Some(_) => instances::status_of(&app, &origin, &id, parts.uri.query()).await,
-    }
+    Ok((id, ended))
 }
 
 /// 202, and where to go from there.
@@ -96,7 +121,7 @@ pub(crate) fn check_status(origin: &str, id: &str) -> Response {
 
 /// The trace the start belongs to. One that is not as W3C Trace Context wants
 /// it is ignored, as that asks for.
-fn trace_parent(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn trace_parent(headers: &HeaderMap) -> Option<String> {
     let text = headers.get("traceparent")?.to_str().ok()?;
     let parts: Vec<&str> = text.split('-').collect();
     let [version, trace, parent, flags] = parts[..] else {

@@ -72,6 +72,12 @@ fn respell(base: &str, path: &str) -> Option<String> {
     Some(out)
 }
 
+/// Whether this canonical path is one of the management API, which the clients
+/// of Durable Functions use.
+pub(crate) fn is_managed(path: &str) -> bool {
+    path.strip_prefix(BASE).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// Scheme, host and port as the client knows this server.
 pub(crate) fn origin(
     headers: &HeaderMap,

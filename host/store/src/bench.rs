@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sagahost_core::{Json, RuntimeStatus, SagaState};
+use sagahost_core::{Json, RuntimeStatus, SagaState, Tags};
 
 use crate::{
     Counters, InstanceKey, NewInstance, SqliteStore, Store, StoreError, Summary, Write, Written,
@@ -80,6 +80,7 @@ fn create(number: u64, chunk: Vec<u8>) -> Write {
             name: "OrderSaga".to_owned(),
             input: Json::parse(input).unwrap_or_else(|_| Json::null()),
             created: number,
+            tags: Tags::new(),
         },
         chunk,
         summary: summary(RuntimeStatus::Running, number),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sagahost_core::RuntimeStatus;
 
-use crate::{InstanceKey, MAX_CHUNKS, MAX_VALUE_BYTES};
+use crate::{InstanceKey, MAX_CHUNKS};
 
 /// Why one write of a batch was refused. It changed nothing; the other writes
 /// of the batch are not affected.
@@ -21,6 +21,14 @@ pub enum WriteError {
         key: InstanceKey,
         /// Its status.
         status: RuntimeStatus,
+    },
+    /// The instance of this id has ended, and cannot be replaced or purged yet.
+    #[error(
+        "instance {id:?} has ended, but what it sent to other instances is not delivered yet; try again soon"
+    )]
+    InstanceBusy {
+        /// The id.
+        id: String,
     },
     /// The journal is not as long as the caller thinks: someone else appended.
     #[error(
@@ -56,14 +64,16 @@ pub enum WriteError {
         /// The instance.
         key: InstanceKey,
     },
-    /// A chunk, an input, an output, a custom status or a text of what is stuck
-    /// is larger than can be stored.
-    #[error("the {what} has {bytes} bytes, the most that can be stored is {MAX_VALUE_BYTES}")]
+    /// A chunk, an input, an output, a custom status, a text of what is stuck, a
+    /// note, or all tags together: larger than can be stored.
+    #[error("the {what} has {bytes} bytes, the most that can be stored is {limit}")]
     TooLarge {
         /// Which value.
         what: &'static str,
         /// How large it is.
         bytes: usize,
+        /// How large it may be.
+        limit: usize,
     },
     /// All instance keys were used: after 2^39 instances.
     #[error(

@@ -2,7 +2,10 @@
 //!
 //! A store keeps, for each instance, a row (what status and listing show) and
 //! a journal (everything that happened, one opaque chunk for each turn). It
-//! knows nothing of what the chunks say.
+//! knows nothing of what the chunks say. Rows whose id begins with `@` are
+//! entities: they are kept like instances, and are listed apart from them,
+//! never counted, and purged only by their key. Beside all that it keeps notes,
+//! which are texts of the host under a name.
 //!
 //! What holds, in every store:
 //!
@@ -24,12 +27,14 @@
 
 pub mod bench;
 mod error;
+mod listing;
 pub mod memory;
 mod sqlite;
 mod store;
 mod types;
 
 pub use error::{StoreError, WriteError};
+pub use listing::{ListKind, ListQuery, MAX_PAGE, MAX_PAGE_BYTES, Page};
 pub use sqlite::{SqliteStore, make_dir};
 pub use store::Store;
 pub use types::*;

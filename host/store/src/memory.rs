@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sagahost_core::{RuntimeStatus, SagaState};
+use sagahost_core::{Json, RuntimeStatus, SagaState};
 
+use crate::listing::{fill_page, page_size};
 use crate::store::saturate;
-use crate::types::{fill_page, page_size, too_large};
+use crate::types::check_sizes;
 use crate::{
-    Counters, InstanceKey, InstanceRef, InstanceRow, ListQuery, MAX_CHUNKS, MAX_KEY, MAX_PURGE,
-    MAX_PURGE_SCAN, NewInstance, Owner, Page, Stats, Store, StoreError, Summary, Wakeup, Write,
-    WriteError, Written,
+    Counters, InstanceKey, InstanceRef, InstanceRow, ListKind, ListQuery, MAX_CHUNKS, MAX_KEY,
+    MAX_PURGE, MAX_PURGE_SCAN, NewInstance, Owner, Page, Stats, Store, StoreError, Summary, Wakeup,
+    Write, WriteError, Written,
 };
 
 /// Keeps everything in memory, and nothing longer than itself.
@@ -27,6 +28,7 @@ struct State {
     last_key: i64,
     instances: BTreeMap<InstanceKey, Instance>,
     ids: HashMap<String, InstanceKey>,
+    notes: HashMap<String, String>,
     counters: Counters,
 }
 
@@ -98,11 +100,17 @@ impl Store for MemoryStore {
             .map(|instance| &instance.row)
             .filter(|row| {
                 row.id.starts_with(prefix)
+                    && is_entity(row) == (query.kind == ListKind::Entities)
                     && query.created_from.is_none_or(|from| row.created >= from.min(saturated()))
                     && query.created_to.is_none_or(|to| row.created <= to)
+                    && query
+                        .updated_from
+                        .is_none_or(|from| row.summary.updated >= from.min(saturated()))
+                    && query.updated_to.is_none_or(|to| row.summary.updated <= to)
                     && (query.statuses.is_empty() || query.statuses.contains(&row.summary.status))
                     && (query.saga.is_empty() || query.saga.contains(&row.summary.saga))
                     && query.name.as_ref().is_none_or(|name| *name == row.name)
+                    && query.tags.iter().all(|(name, value)| row.tags.get(name) == Some(value))
             })
             .map(|row| {
                 let mut row = row.clone();
@@ -117,7 +125,7 @@ impl Store for MemoryStore {
         Ok(state
             .after(after)
             .map(|instance| &instance.row)
-            .filter(|row| row.summary.busy && !row.summary.status.is_terminal())
+            .filter(|row| row.summary.busy)
             .take(limit.max(1) as usize)
             .map(|row| InstanceRef { key: row.key, id: row.id.clone() })
             .collect())
@@ -129,7 +137,6 @@ impl Store for MemoryStore {
             .instances
             .values()
             .map(|instance| &instance.row)
-            .filter(|row| !row.summary.status.is_terminal())
             .filter_map(|row| {
                 Some(Wakeup { key: row.key, id: row.id.clone(), at: row.summary.wake_at? })
             })
@@ -138,9 +145,14 @@ impl Store for MemoryStore {
         Ok(wakeups)
     }
 
+    fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.state().notes.get(name).cloned())
+    }
+
     fn stats(&self) -> Result<Stats, StoreError> {
         let state = self.state();
-        let summaries = || state.instances.values().map(|i| &i.row.summary);
+        let rows = || state.instances.values().map(|i| &i.row);
+        let summaries = || rows().filter(|row| !is_entity(row)).map(|row| &row.summary);
         let statuses = || summaries().map(|summary| summary.status);
         let ended_well = |status: &RuntimeStatus| *status == RuntimeStatus::Completed;
         Ok(Stats {
@@ -172,35 +184,43 @@ impl State {
     }
 
     fn write(&mut self, write: &Write) -> Result<Written, WriteError> {
-        if let Some((what, bytes)) = too_large(write) {
-            return Err(WriteError::TooLarge { what, bytes });
-        }
+        check_sizes(write)?;
         match write {
             Write::Create { new, chunk, summary } => self.create(new, chunk, summary),
             Write::Append { key, expect_chunks, chunk, summary } => {
                 self.append(*key, *expect_chunks, chunk, summary)
             }
+            Write::Replace { key, expect_chunks, input, chunk, summary } => {
+                self.replace(*key, *expect_chunks, input, chunk, summary)
+            }
             Write::Purge { key } => {
                 let instance = self.instances.get(key);
-                let instance = instance.ok_or(WriteError::NoSuchInstance { key: *key })?;
-                let status = instance.row.summary.status;
+                let row = &instance.ok_or(WriteError::NoSuchInstance { key: *key })?.row;
+                let status = row.summary.status;
                 if !status.is_terminal() {
                     return Err(WriteError::NotTerminal { key: *key, status });
+                }
+                if row.summary.busy {
+                    return Err(WriteError::InstanceBusy { id: row.id.clone() });
                 }
                 self.delete(*key);
                 Ok(Written::Purged(1))
             }
-            Write::PurgeWhere { created_from, created_to, statuses, after, limit } => {
+            Write::PurgeWhere { created_from, created_to, updated_to, statuses, after, limit } => {
                 let (from, to) = (created_from.map(saturate), created_to.map(saturate));
+                let ended = updated_to.map(saturate);
                 let limit = if *limit == 0 { MAX_PURGE } else { *limit.min(&MAX_PURGE) };
                 let (mut victims, mut next) = (Vec::new(), None);
                 for (scanned, instance) in self.after(*after).enumerate() {
                     let row = &instance.row;
                     let (created, status) = (saturate(row.created), row.summary.status);
                     if status.is_terminal()
+                        && !row.summary.busy
+                        && !is_entity(row)
                         && (statuses.is_empty() || statuses.contains(&status))
                         && from.is_none_or(|from| created >= from)
                         && to.is_none_or(|to| created <= to)
+                        && ended.is_none_or(|to| saturate(row.summary.updated) <= to)
                     {
                         victims.push(row.key);
                     }
@@ -213,6 +233,13 @@ impl State {
                     self.delete(*key);
                 }
                 Ok(Written::PurgedWhere { purged: victims.len() as u64, next })
+            }
+            Write::SetNote { name, value } => {
+                match value {
+                    Some(value) => self.notes.insert(name.clone(), value.clone()),
+                    None => self.notes.remove(name),
+                };
+                Ok(Written::Noted)
             }
         }
     }
@@ -227,10 +254,13 @@ impl State {
             return Err(WriteError::OutOfKeys);
         }
         if let Some(&key) = self.ids.get(&new.id) {
-            let status = self.instances[&key].row.summary.status;
+            let Summary { status, busy, .. } = self.instances[&key].row.summary;
+            let id = new.id.clone();
             if !status.is_terminal() {
-                let id = new.id.clone();
                 return Err(WriteError::InstanceExists { id, key, status });
+            }
+            if busy {
+                return Err(WriteError::InstanceBusy { id });
             }
             self.delete(key);
         }
@@ -242,6 +272,7 @@ impl State {
             name: new.name.clone(),
             input: Some(new.input.clone()),
             created: new.created.min(saturated()),
+            tags: new.tags.clone(),
             summary: stored(summary),
             chunks: 1,
         };
@@ -259,13 +290,8 @@ impl State {
         chunk: &[u8],
         summary: &Summary,
     ) -> Result<Written, WriteError> {
-        let instance = self.instances.get_mut(&key);
-        let instance = instance.ok_or(WriteError::NoSuchInstance { key })?;
-        let found = instance.row.chunks;
-        if found != expected {
-            return Err(WriteError::Conflict { key, expected, found });
-        }
-        if found == MAX_CHUNKS {
+        let instance = self.expected(key, expected)?;
+        if instance.row.chunks == MAX_CHUNKS {
             return Err(WriteError::JournalFull { key });
         }
         instance.journal.push(chunk.to_vec());
@@ -275,12 +301,44 @@ impl State {
         Ok(Written::Appended)
     }
 
+    fn replace(
+        &mut self,
+        key: InstanceKey,
+        expected: u32,
+        input: &Json,
+        chunk: &[u8],
+        summary: &Summary,
+    ) -> Result<Written, WriteError> {
+        let instance = self.expected(key, expected)?;
+        instance.journal = vec![chunk.to_vec()];
+        instance.row.chunks = 1;
+        instance.row.input = Some(input.clone());
+        instance.row.summary = stored(summary);
+        self.counters.replaces += 1;
+        Ok(Written::Appended)
+    }
+
+    /// The instance, if its journal is as long as the caller thinks.
+    fn expected(&mut self, key: InstanceKey, expected: u32) -> Result<&mut Instance, WriteError> {
+        let instance = self.instances.get_mut(&key);
+        let instance = instance.ok_or(WriteError::NoSuchInstance { key })?;
+        let found = instance.row.chunks;
+        if found != expected {
+            return Err(WriteError::Conflict { key, expected, found });
+        }
+        Ok(instance)
+    }
+
     fn delete(&mut self, key: InstanceKey) {
         if let Some(instance) = self.instances.remove(&key) {
             self.ids.remove(&instance.row.id);
             self.counters.purged += 1;
         }
     }
+}
+
+fn is_entity(row: &InstanceRow) -> bool {
+    row.id.starts_with('@')
 }
 
 /// The largest time or count there is in a store.

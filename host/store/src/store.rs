@@ -57,27 +57,34 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be read, or a chunk is missing.
     fn journal(&self, key: InstanceKey, from_chunk: u32) -> Result<Vec<Vec<u8>>, StoreError>;
 
-    /// A page of the instances that a query asks for, in the order in which
+    /// A page of the instances, or of the entities, that a query asks for, in the order in which
     /// they were created.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn list(&self, query: &ListQuery) -> Result<Page, StoreError>;
 
-    /// Instances with open activities that have not ended, in the order of
-    /// their keys: what has to go on after a restart. `limit` rows at a time
-    /// (at least 1); go on after the last one, until there are none.
+    /// All that is [busy](crate::Summary::busy), entities and what has ended as
+    /// well, in the order of the keys: what has to go on after a restart.
+    /// `limit` rows at a time (at least 1); go on after the last one, until
+    /// there are none.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn busy(&self, after: InstanceKey, limit: u32) -> Result<Vec<InstanceRef>, StoreError>;
 
-    /// All instances that have not ended and have to be woken at some time,
-    /// earliest first.
+    /// All that has to be woken at some time, whatever its status is, entities
+    /// as well, earliest first.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn wakeups(&self) -> Result<Vec<Wakeup>, StoreError>;
+
+    /// The note of this name; see [`Write::SetNote`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn note(&self, name: &str) -> Result<Option<String>, StoreError>;
 
     /// How large the store is.
     ///

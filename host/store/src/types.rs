@@ -1,6 +1,8 @@
 //! What is written to a store, and what is read from it.
 
-use sagahost_core::{Json, Millis, RuntimeStatus, SagaState};
+use sagahost_core::{Json, Millis, RuntimeStatus, SagaState, Tags};
+
+use crate::WriteError;
 
 /// How many bits of a journal row's key number the chunk.
 ///
@@ -23,13 +25,9 @@ pub const MAX_KEY: i64 = (1 << (63 - CHUNK_BITS)) - 1;
 /// as that, and still there is room beside it.)
 pub const MAX_VALUE_BYTES: usize = 224 << 20;
 
-/// The most rows of one page of a listing.
-pub const MAX_PAGE: u32 = 1_000;
-
-/// A page ends early when its inputs, outputs, custom statuses and texts of
-/// what is stuck have reached this many bytes together (it always has at least
-/// one row).
-pub const MAX_PAGE_BYTES: usize = 8 << 20;
+/// The most bytes that the names and values of an instance's tags have
+/// together. They are read with every row of a listing.
+pub const MAX_TAGS_BYTES: usize = 64 << 10;
 
 /// The most instances one [`Write::PurgeWhere`] deletes.
 pub const MAX_PURGE: u32 = 1_000;
@@ -88,7 +86,9 @@ pub struct Summary {
     pub updated: Millis,
     /// When it has to be woken: its earliest timer or retry.
     pub wake_at: Option<Millis>,
-    /// Whether activities are open.
+    /// Whether it has to go on after a restart: activities are open, or, where
+    /// it has ended, what it sent to other instances is not delivered yet. Of
+    /// an entity: whether it has something to do.
     pub busy: bool,
     /// Whether it cannot go on for now.
     pub blocked: bool,
@@ -112,6 +112,8 @@ pub struct NewInstance {
     pub input: Json,
     /// When it was accepted.
     pub created: Millis,
+    /// Its tags; [`MAX_TAGS_BYTES`] of them at most.
+    pub tags: Tags,
 }
 
 /// One change. Each is checked first, then made, and either made whole or not
@@ -120,7 +122,8 @@ pub struct NewInstance {
 pub enum Write {
     /// A new instance and the first chunk of its journal. A terminal instance
     /// of the same id is deleted with its journal, in the same transaction; one
-    /// that is not terminal is [`WriteError::InstanceExists`](crate::WriteError).
+    /// that is not terminal is [`WriteError::InstanceExists`](crate::WriteError),
+    /// one that is busy all the same [`WriteError::InstanceBusy`](crate::WriteError).
     Create {
         /// The instance.
         new: NewInstance,
@@ -129,7 +132,8 @@ pub enum Write {
         /// Its row.
         summary: Summary,
     },
-    /// The next chunk of a journal.
+    /// The next chunk of a journal. That the instance is terminal is no
+    /// obstacle: the summary may take it back to where it is not.
     Append {
         /// The instance.
         key: InstanceKey,
@@ -140,13 +144,27 @@ pub enum Write {
         /// Its row, from now on.
         summary: Summary,
     },
-    /// Deletes a terminal instance and its journal.
+    /// A journal that begins anew: all chunks there are go away, and `chunk` is
+    /// the only one. Key, id, name, time of creation and tags stay.
+    Replace {
+        /// The instance.
+        key: InstanceKey,
+        /// How many chunks the journal has so far, as the caller knows it.
+        expect_chunks: u32,
+        /// The instance's input, from now on.
+        input: Json,
+        /// The first chunk of the new journal.
+        chunk: Vec<u8>,
+        /// Its row, from now on.
+        summary: Summary,
+    },
+    /// Deletes a terminal instance and its journal, unless it is busy.
     Purge {
         /// The instance.
         key: InstanceKey,
     },
-    /// Deletes terminal instances and their journals, a bounded number of
-    /// them: it looks at no more than [`MAX_PURGE_SCAN`] instances, and deletes
+    /// Deletes terminal instances that are not busy, and their journals; no
+    /// entities. It deletes a bounded number of them: it looks at no more than [`MAX_PURGE_SCAN`] instances, and deletes
     /// no more than `limit`. [`Written::PurgedWhere`] says
     /// where to go on.
     PurgeWhere {
@@ -154,6 +172,9 @@ pub enum Write {
         created_from: Option<Millis>,
         /// Created at this time or earlier.
         created_to: Option<Millis>,
+        /// Last changed at this time or earlier, which for what is terminal
+        /// and not busy is: ended by then.
+        updated_to: Option<Millis>,
         /// Of one of these statuses; any terminal one if empty. Those that are
         /// not terminal are ignored.
         statuses: Vec<RuntimeStatus>,
@@ -164,6 +185,13 @@ pub enum Write {
         /// [`MAX_PURGE`].
         limit: u32,
     },
+    /// Keeps a text of the host's own, which is no instance's.
+    SetNote {
+        /// Under this name.
+        name: String,
+        /// The text; `None` removes the one there is.
+        value: Option<String>,
+    },
 }
 
 /// What a write did.
@@ -171,7 +199,7 @@ pub enum Write {
 pub enum Written {
     /// The instance was created and has this key.
     Created(InstanceKey),
-    /// The chunk was appended.
+    /// The chunk was appended, or has taken the place of the journal.
     Appended,
     /// This many instances were deleted: one.
     Purged(u64),
@@ -182,6 +210,8 @@ pub enum Written {
         /// There may be more, after this instance.
         next: Option<InstanceKey>,
     },
+    /// The note is kept, or removed.
+    Noted,
 }
 
 /// An instance as status and listing show it.
@@ -197,46 +227,15 @@ pub struct InstanceRow {
     pub input: Option<Json>,
     /// When it was accepted.
     pub created: Millis,
+    /// Its tags.
+    pub tags: Tags,
     /// The rest.
     pub summary: Summary,
     /// How many chunks its journal has.
     pub chunks: u32,
 }
 
-/// Which instances to list. All conditions must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ListQuery {
-    /// The id begins with this; with regard to case.
-    pub id_prefix: Option<String>,
-    /// Created at this time or later.
-    pub created_from: Option<Millis>,
-    /// Created at this time or earlier.
-    pub created_to: Option<Millis>,
-    /// Of one of these statuses; any if empty.
-    pub statuses: Vec<RuntimeStatus>,
-    /// In one of these saga states; in any if empty.
-    pub saga: Vec<SagaState>,
-    /// Of this orchestrator.
-    pub name: Option<String>,
-    /// Whether to read inputs.
-    pub with_input: bool,
-    /// How many at most. 0 and all above [`MAX_PAGE`] count as [`MAX_PAGE`].
-    pub limit: u32,
-    /// Only instances after this one: [`Page::next`] of the page before.
-    pub after: Option<InstanceKey>,
-}
-
-/// Some of the instances that were asked for, in the order in which they were
-/// created.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
-    /// The instances.
-    pub rows: Vec<InstanceRow>,
-    /// Where to go on ([`ListQuery::after`]), if there are more.
-    pub next: Option<InstanceKey>,
-}
-
-/// An instance that had activities open.
+/// An instance that was busy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceRef {
     /// Its key.
@@ -266,6 +265,8 @@ pub struct Counters {
     pub creates: u64,
     /// Chunks appended to instances that were there.
     pub appends: u64,
+    /// Journals replaced, each by one chunk.
+    pub replaces: u64,
     /// Instances purged or replaced.
     pub purged: u64,
 }
@@ -273,11 +274,11 @@ pub struct Counters {
 impl Counters {
     /// Chunks written: the durable appends. A saga of two turns writes two.
     pub fn chunks(&self) -> u64 {
-        self.creates + self.appends
+        self.creates + self.appends + self.replaces
     }
 }
 
-/// The size of the store.
+/// The size of the store. Entities are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Stats {
     /// Instances that have not ended.
@@ -292,93 +293,55 @@ pub struct Stats {
     pub wal_bytes: u64,
 }
 
-/// Whether one of the values of a write is too large, and which.
-pub(crate) fn too_large(write: &Write) -> Option<(&'static str, usize)> {
-    larger_than(MAX_VALUE_BYTES, write)
+/// The refusal of a write of which one value is too large.
+pub(crate) fn check_sizes(write: &Write) -> Result<(), WriteError> {
+    match larger_than(MAX_VALUE_BYTES, MAX_TAGS_BYTES, write) {
+        Some((what, bytes, limit)) => Err(WriteError::TooLarge { what, bytes, limit }),
+        None => Ok(()),
+    }
 }
 
-fn larger_than(limit: usize, write: &Write) -> Option<(&'static str, usize)> {
-    let text = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());
-    let (input, chunk, summary) = match write {
-        Write::Create { new, chunk, summary } => (new.input.as_str().len(), chunk, summary),
-        Write::Append { chunk, summary, .. } => (0, chunk, summary),
+/// A value of a write: which one, how many bytes it has, and how many it may
+/// have.
+type Measured = (&'static str, usize, usize);
+
+/// The first value that is too large.
+fn larger_than(limit: usize, tags_limit: usize, write: &Write) -> Option<Measured> {
+    let too_large = |(_, bytes, limit): &Measured| bytes > limit;
+    let text = |json: Option<&Json>| json.map_or(0, |json| json.as_str().len());
+    let (input, tags, chunk, summary) = match write {
+        Write::Create { new, chunk, summary } => {
+            (Some(&new.input), tags_bytes(&new.tags), chunk, summary)
+        }
+        Write::Append { chunk, summary, .. } => (None, 0, chunk, summary),
+        Write::Replace { input, chunk, summary, .. } => (Some(input), 0, chunk, summary),
+        Write::SetNote { name, value } => {
+            let value = value.as_ref().map_or(0, String::len);
+            let sizes = [("name of the note", name.len(), limit), ("note", value, limit)];
+            return sizes.into_iter().find(too_large);
+        }
         Write::Purge { .. } | Write::PurgeWhere { .. } => return None,
     };
     [
-        ("input", input),
-        ("chunk", chunk.len()),
-        ("output", text(&summary.output)),
-        ("custom status", text(&summary.custom_status)),
-        ("text of what is stuck", text(&summary.stuck)),
+        ("input", text(input), limit),
+        ("tags", tags, tags_limit),
+        ("chunk", chunk.len(), limit),
+        ("output", text(summary.output.as_ref()), limit),
+        ("custom status", text(summary.custom_status.as_ref()), limit),
+        ("text of what is stuck", text(summary.stuck.as_ref()), limit),
     ]
     .into_iter()
-    .find(|(_, bytes)| *bytes > limit)
+    .find(too_large)
 }
 
-/// How many rows a page of this query has at most.
-pub(crate) fn page_size(query: &ListQuery) -> usize {
-    match query.limit {
-        0 => MAX_PAGE as usize,
-        limit => limit.min(MAX_PAGE) as usize,
-    }
-}
-
-/// A page of at most `size` rows and about [`MAX_PAGE_BYTES`]. `rows` has at
-/// least one row more than that, if there are any.
-pub(crate) fn fill_page<E>(
-    rows: impl Iterator<Item = Result<InstanceRow, E>>,
-    size: usize,
-) -> Result<Page, E> {
-    let mut page = Page::default();
-    let mut bytes = 0;
-    for row in rows {
-        let row = row?;
-        if page.rows.len() == size || bytes >= MAX_PAGE_BYTES {
-            page.next = page.rows.last().map(|row| row.key);
-            break;
-        }
-        let summary = &row.summary;
-        bytes += [&row.input, &summary.output, &summary.custom_status, &summary.stuck]
-            .into_iter()
-            .flatten()
-            .map(|json| json.as_str().len())
-            .sum::<usize>();
-        page.rows.push(row);
-    }
-    Ok(page)
-}
-
-/// The string that is above all strings that begin with `prefix`, and not
-/// above any other that is: the end of the range that the prefix stands for.
-/// `None` where there is none. UTF-8 orders strings as their code points do.
-pub(crate) fn prefix_end(prefix: &str) -> Option<String> {
-    let mut end: Vec<char> = prefix.chars().collect();
-    while let Some(last) = end.pop() {
-        // The code points between D7FF and E000 are not characters.
-        let next = match last {
-            '\u{d7ff}' => Some('\u{e000}'),
-            last => char::from_u32(u32::from(last) + 1),
-        };
-        if let Some(next) = next {
-            end.push(next);
-            return Some(end.into_iter().collect());
-        }
-    }
-    None
+/// How large these tags are.
+pub(crate) fn tags_bytes(tags: &Tags) -> usize {
+    tags.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_end_of_a_prefix_is_the_next_string_of_its_length_or_shorter() {
-        assert_eq!(prefix_end("ab"), Some("ac".into()));
-        assert_eq!(prefix_end("a\u{10ffff}"), Some("b".into()));
-        assert_eq!(prefix_end("\u{d7ff}"), Some("\u{e000}".into()));
-        assert_eq!(prefix_end("\u{10ffff}"), None);
-        assert_eq!(prefix_end(""), None);
-    }
 
     #[test]
     fn keys_and_chunks_fill_63_bits() {
@@ -387,43 +350,65 @@ mod tests {
 
     #[test]
     fn the_largest_values_fit_into_a_row() {
-        // With the largest input of schema version 1, and 10 million bytes for
-        // an id and a name.
+        // With the largest input of schema version 1, tags of names of one
+        // control character each, which as JSON have twelve times the bytes,
+        // and 10 million bytes for an id and a name.
         let (input, row) = (256 << 20, 1_000_000_000);
-        assert!(input + 3 * MAX_VALUE_BYTES + 10_000_000 < row);
+        let tags = 12 * MAX_TAGS_BYTES + 2;
+        assert!(input + 3 * MAX_VALUE_BYTES + tags + 10_000_000 < row);
     }
 
     #[test]
     fn each_value_that_is_too_large_is_named() {
         let text = |length: usize| Json::of(&"x".repeat(length - 2)).expect("text is JSON");
-        let create = |input, chunk, output, custom_status, stuck| {
-            let summary = Summary {
-                status: RuntimeStatus::Running,
-                custom_status: Some(text(custom_status)),
-                output: Some(text(output)),
-                updated: 0,
-                wake_at: None,
-                busy: false,
-                blocked: false,
-                events: 1,
-                saga: SagaState::Stuck,
-                stuck: Some(text(stuck)),
-            };
+        let summary = |output, custom_status, stuck| Summary {
+            status: RuntimeStatus::Running,
+            custom_status: Some(text(custom_status)),
+            output: Some(text(output)),
+            updated: 0,
+            wake_at: None,
+            busy: false,
+            blocked: false,
+            events: 1,
+            saga: SagaState::Stuck,
+            stuck: Some(text(stuck)),
+        };
+        let create = |input, tags: usize, chunk, summary| {
             let (id, name, created) = (String::new(), String::new(), 0);
-            let new = NewInstance { id, name, input: text(input), created };
+            let tags = Tags::from([("t".to_owned(), "x".repeat(tags - 1))]);
+            let new = NewInstance { id, name, input: text(input), created, tags };
             Write::Create { new, chunk: vec![0; chunk], summary }
         };
-        let checked = |write: &Write| larger_than(10, write);
-        assert_eq!(checked(&create(10, 10, 10, 10, 10)), None);
-        assert_eq!(checked(&create(11, 10, 10, 10, 10)), Some(("input", 11)));
-        assert_eq!(checked(&create(10, 12, 10, 10, 10)), Some(("chunk", 12)));
-        assert_eq!(checked(&create(10, 10, 13, 10, 10)), Some(("output", 13)));
-        assert_eq!(checked(&create(10, 10, 10, 14, 10)), Some(("custom status", 14)));
-        let stuck = create(10, 10, 10, 10, 15);
-        let found = Some(("text of what is stuck", 15));
-        assert_eq!(checked(&stuck), found);
-        let Write::Create { chunk, summary, .. } = stuck else { unreachable!() };
-        let append = Write::Append { key: InstanceKey(1), expect_chunks: 1, chunk, summary };
-        assert_eq!(checked(&append), found);
+        let named = |write: &Write, what: &'static str, bytes: usize, limit: usize| {
+            assert_eq!(larger_than(10, 5, write), Some((what, bytes, limit)));
+        };
+        let fits = |write: &Write| assert_eq!(larger_than(10, 5, write), None);
+        fits(&create(10, 5, 10, summary(10, 10, 10)));
+        named(&create(11, 5, 10, summary(10, 10, 10)), "input", 11, 10);
+        named(&create(10, 6, 10, summary(10, 10, 10)), "tags", 6, 5);
+        named(&create(10, 5, 12, summary(10, 10, 10)), "chunk", 12, 10);
+        named(&create(10, 5, 10, summary(13, 10, 10)), "output", 13, 10);
+        named(&create(10, 5, 10, summary(10, 14, 10)), "custom status", 14, 10);
+        named(&create(10, 5, 10, summary(10, 10, 15)), "text of what is stuck", 15, 10);
+
+        let (key, expect_chunks) = (InstanceKey(1), 1);
+        let append = |stuck| {
+            let summary = summary(2, 2, stuck);
+            Write::Append { key, expect_chunks, chunk: Vec::new(), summary }
+        };
+        fits(&append(10));
+        named(&append(15), "text of what is stuck", 15, 10);
+        let replace = |input, chunk| {
+            let (input, chunk, summary) = (text(input), vec![0; chunk], summary(2, 2, 2));
+            Write::Replace { key, expect_chunks, input, chunk, summary }
+        };
+        fits(&replace(10, 10));
+        named(&replace(11, 10), "input", 11, 10);
+        named(&replace(10, 11), "chunk", 11, 10);
+        let note =
+            |name, value| Write::SetNote { name: "x".repeat(name), value: Some("x".repeat(value)) };
+        fits(&note(10, 10));
+        named(&note(11, 1), "name of the note", 11, 10);
+        named(&note(1, 11), "note", 11, 10);
     }
 }

@@ -27,6 +27,25 @@ pub(crate) const MAX_ACTIVITY_MEMORY: u64 = 4 << 30;
 /// drops the same lines.
 pub(crate) const LOG_BUDGET: usize = 16 << 10;
 
+/// HTTP steps that are under way at the same time: each is a socket and the
+/// answer that has come so far, and no guest.
+pub(crate) const MAX_OUTBOUND: usize = 256;
+
+/// How long an HTTP step may take where its call does not say it: as long as
+/// clients of other hosts wait.
+pub(crate) const HTTP_TIMEOUT_MS: u64 = 100_000;
+
+/// How long an HTTP step waits for a connection.
+pub(crate) const HTTP_CONNECT: Duration = Duration::from_secs(30);
+
+/// How long after an answer of 202 the host asks again where that does not say
+/// it, and how long at least: each time is an entry in the journal.
+pub(crate) const HTTP_POLL: Duration = Duration::from_secs(5);
+pub(crate) const HTTP_SHORTEST_POLL: Duration = Duration::from_secs(1);
+
+/// The longest wait that an answer may ask for.
+pub(crate) const HTTP_LONGEST_WAIT: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+
 /// Slots beside those that were asked for: `describe` runs in one.
 pub(crate) const SPARE_SLOTS: u32 = 8;
 

@@ -14,6 +14,9 @@
 //! * **the rules** ([`Rules`]): what each activity was granted, and its
 //!   limits. Nothing is granted by default.
 //!
+//! Beside guests it makes the HTTP requests that orchestrators ask for as
+//! steps ([`Runtime::call_http`]), under the same rules.
+//!
 //! What never holds here: an orchestrator sees anything but its input and its
 //! [`OrchestrationHost`]; two attempts share an instance; a guest's trap,
 //! loop, or appetite reaches another guest or the host.
@@ -27,11 +30,13 @@ mod capture;
 mod config;
 mod describe;
 mod engines;
+mod entity;
 mod error;
 mod fiber;
 mod function;
 mod guest;
 mod http;
+mod http_step;
 mod inspect;
 mod linkers;
 mod load;
@@ -49,9 +54,13 @@ mod virtual_wasi;
 pub use activity::{ActivityCall, ActivityReport};
 pub use bench::{MakeInput, RawSaga, RawSagaRate, raw_saga_rate};
 pub use config::WasmConfig;
+pub use entity::{
+    EventOut, OperationCall, OperationDone, OperationReport, Signal, StartOut, StateChange,
+};
 pub use error::{Refusal, WasmError};
 pub use fiber::{Fiber, FiberEnd};
-pub use function::{Function, FunctionKind};
+pub use function::{BadOperation, Function, FunctionKind, Operation};
+pub use http_step::HttpStep;
 pub use load::Pinned;
 pub use orchestration::{Completion, OrchestrationHost, Stop};
 pub use registry::{Candidate, Deployment};

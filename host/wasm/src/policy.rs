@@ -5,6 +5,7 @@ use sagahost_core::{
     CallOptions, CallPolicy, Compensation, CompensationCall, RetryPolicy, UndoChoice,
 };
 
+use crate::config::HTTP_TIMEOUT_MS;
 use crate::function::FunctionKind;
 use crate::runtime::Runtime;
 
@@ -20,6 +21,22 @@ impl Runtime {
     /// [`Compensation::default_retry`] where nobody says how.
     pub fn undo_policy(&self, name: &str, options: CallOptions) -> CallPolicy {
         self.policy(name, options, Compensation::default_retry)
+    }
+
+    /// How an operation of this entity is retried, and how long an attempt may
+    /// take: as its description says, else the rules, else
+    /// [`CallPolicy::default`].
+    pub fn entity_policy(&self, name: &str) -> CallPolicy {
+        self.call_policy(name, CallOptions::default())
+    }
+
+    /// The options of an HTTP step with everything filled in: one attempt of
+    /// at most 100 seconds where the call says nothing.
+    pub fn http_policy(&self, options: CallOptions) -> CallPolicy {
+        CallPolicy {
+            retry: options.retry.unwrap_or_default(),
+            timeout_ms: options.timeout_ms.unwrap_or(HTTP_TIMEOUT_MS),
+        }
     }
 
     fn policy(

@@ -5,19 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use sagahost_core::{Failure, FailureKind, Json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::activity::{self, ActivityCall, ActivityReport};
 use crate::ask;
 use crate::cache::{self, Cache};
 use crate::capture::lock;
-use crate::config::WasmConfig;
+use crate::config::{MAX_OUTBOUND, WasmConfig};
 use crate::describe;
 use crate::engines::{Engines, Side};
 use crate::error::{Refusal, WasmError};
 use crate::fiber::{Fiber, Waiting};
 use crate::function::{Function, FunctionKind};
 use crate::guest::Orchestrator;
+use crate::http_step::{self, HttpStep};
 use crate::inspect;
 use crate::load::{Loaded, Pinned, Trial, try_component};
 use crate::orchestration::OrchestrationHost;
@@ -36,6 +37,7 @@ struct Inner {
     registry: Registry,
     ruling: RwLock<Arc<Ruling>>,
     activities: Semaphore,
+    outbound: Semaphore,
     orchestrators: Arc<Semaphore>,
 }
 
@@ -49,6 +51,14 @@ struct Ruling {
 struct Governed {
     settings: Arc<FunctionSettings>,
     concurrency: Option<Semaphore>,
+}
+
+impl Governed {
+    /// Waits for the function's turn, if it has to take turns. The semaphore
+    /// is never closed.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.concurrency.as_ref()?.acquire().await.ok()
+    }
 }
 
 impl Ruling {
@@ -83,6 +93,7 @@ impl Runtime {
         let engines = Engines::new(&config)?;
         Ok(Runtime(Arc::new(Inner {
             activities: Semaphore::new(config.max_activities as usize),
+            outbound: Semaphore::new(MAX_OUTBOUND),
             orchestrators: Arc::new(Semaphore::new(engines.max_orchestrators as usize)),
             cache,
             engines,
@@ -244,13 +255,17 @@ impl Runtime {
     /// Dropping the future ends the attempt.
     pub async fn run_activity(&self, call: ActivityCall) -> ActivityReport {
         let loaded = match &call.digest {
-            None => self.deployed_activity(&call.function),
+            None => self.deployed(&call.function, FunctionKind::Activity),
             Some(digest) => self.pinned_activity(&call.function, digest).await,
         };
-        let loaded = match loaded {
-            Ok(loaded) => loaded,
-            Err(failure) => return ActivityReport::without_attempt(failure),
-        };
+        match loaded {
+            Ok(loaded) => self.attempt(&loaded, call).await,
+            Err(failure) => ActivityReport::without_attempt(failure),
+        }
+    }
+
+    /// Runs one attempt in this component.
+    pub(crate) async fn attempt(&self, loaded: &Loaded, call: ActivityCall) -> ActivityReport {
         let Some(prepared) = loaded.activities.get() else {
             // `check` does not let such a component through.
             let message = format!("`{}` was not loaded", call.function);
@@ -259,24 +274,29 @@ impl Runtime {
         let governed = self.ruling().of(&call.function);
         // The function's own queue first, so that it fills no slot of others
         // while it waits. Neither semaphore is ever closed.
-        let _turn = match &governed.concurrency {
-            Some(concurrency) => concurrency.acquire().await.ok(),
-            None => None,
-        };
+        let _turn = governed.turn().await;
         let _slot = self.0.activities.acquire().await.ok();
         let hosting = self.0.engines.side(Side::Activities);
         activity::run(hosting, prepared, &governed.settings, call).await
     }
 
-    /// The component in which an activity is deployed.
-    fn deployed_activity(&self, name: &str) -> Result<Arc<Loaded>, Failure> {
+    /// Makes the request of an HTTP step once, where the rules of its
+    /// orchestrator let it go: waits for a slot, and reports what became of
+    /// it. Dropping the future ends the attempt.
+    pub async fn call_http(&self, step: HttpStep) -> ActivityReport {
+        let governed = self.ruling().of(&step.orchestrator);
+        let _turn = governed.turn().await;
+        let _slot = self.0.outbound.acquire().await.ok();
+        http_step::run(&governed.settings, step).await
+    }
+
+    /// The component in which a function of this kind is deployed.
+    pub(crate) fn deployed(&self, name: &str, kind: FunctionKind) -> Result<Arc<Loaded>, Failure> {
         let table = self.table();
         let message = match table.functions.get(name) {
-            Some(entry) if entry.function.kind == FunctionKind::Activity => {
-                return Ok(entry.loaded.clone());
-            }
-            Some(_) => format!("`{name}` is an orchestrator, not an activity"),
-            None => format!("no activity named `{name}` is deployed"),
+            Some(entry) if entry.function.kind == kind => return Ok(entry.loaded.clone()),
+            Some(entry) => format!("`{name}` is an {}, not an {kind}", entry.function.kind),
+            None => format!("no {kind} named `{name}` is deployed"),
         };
         Err(Failure::host(FailureKind::NotStarted, message))
     }
@@ -393,7 +413,9 @@ fn needed_sides(functions: &[Function], trial: &Trial) -> Result<Vec<Side>, Refu
     let mut sides = Vec::new();
     for function in functions {
         let (side, export, interface) = match function.kind {
-            FunctionKind::Activity => (Side::Activities, &trial.exports.run_activity, "activities"),
+            FunctionKind::Activity | FunctionKind::Entity => {
+                (Side::Activities, &trial.exports.run_activity, "activities")
+            }
             FunctionKind::Orchestrator => {
                 (Side::Orchestrators, &trial.exports.run_orchestrator, "orchestrators")
             }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// A retry policy; what is not given has the SDK's default.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Retry {
+pub(crate) struct Retry {
     max_attempts: Option<u32>,
     first_interval_ms: Option<u64>,
     backoff: Option<f64>,
@@ -25,7 +25,7 @@ struct Retry {
 }
 
 impl Retry {
-    fn policy(self) -> RetryPolicy {
+    pub(crate) fn policy(self) -> RetryPolicy {
         let mut policy = match self.max_attempts {
             Some(max_attempts) => RetryPolicy::attempts(max_attempts),
             None => RetryPolicy::default(),
@@ -289,3 +289,19 @@ async fn test_versioned(ctx: OrchestratorContext) -> Result<&'static str, Failur
     ctx.activity::<Value>("TestEcho", &version).await?;
     Ok(version)
 }
+
+/// Answers with what it is given, whatever that is.
+#[sagahost::orchestrator]
+async fn test_orch_echo(input: Value) -> Value {
+    input
+}
+
+/// Answers with the text it is given.
+#[sagahost::orchestrator]
+async fn test_orch_text(input: String) -> String {
+    input
+}
+
+/// Takes nothing and does nothing.
+#[sagahost::orchestrator]
+async fn test_orch_nothing() {}

@@ -1,6 +1,7 @@
 //! The commands that talk to a running host.
 
 pub(crate) mod admin;
+pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod instances;
 pub(crate) mod list;

@@ -115,6 +115,10 @@ impl Store for SqliteStore {
         self.readers.with(read::wakeups)
     }
 
+    fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.readers.with(|c| read::note(c, name))
+    }
+
     fn stats(&self) -> Result<Stats, StoreError> {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
         let mut wal = self.path.clone().into_os_string();

@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use sagahost_core::{Json, RuntimeStatus, SagaState};
+use sagahost_core::{Json, RuntimeStatus, SagaState, Tags};
 
-use super::schema::{OFF_COURSE, OPEN, UNSUCCESSFUL};
+use super::schema::{ENDED_BUSY, NO_ENTITY, OFF_COURSE, OPEN, UNSUCCESSFUL};
 use super::write::journal_key;
 use super::{failed, open};
 use crate::{
@@ -56,7 +56,7 @@ impl Readers {
 pub(super) const COLUMNS: &str =
     "i.key, i.id, i.name, i.created, i.status, i.updated, i.wake_at, i.busy,
     i.blocked, i.events, i.chunks, i.saga, i.stuck, i.custom_status, i.output,
-    CASE WHEN ?1 THEN i.input END";
+    CASE WHEN ?1 THEN i.input END, i.tags";
 
 pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<InstanceRow>> {
     connection
@@ -129,7 +129,11 @@ pub(super) fn busy(
     connection
         .prepare_cached(&format!(
             "SELECT key, id FROM instances INDEXED BY instances_open
-             WHERE {OPEN} AND busy = 1 AND key > ?1 ORDER BY key LIMIT ?2"
+             WHERE {OPEN} AND {NO_ENTITY} AND busy = 1 AND key > ?1
+             UNION ALL
+             SELECT key, id FROM instances INDEXED BY instances_ended_busy
+             WHERE {ENDED_BUSY} AND key > ?1
+             ORDER BY 1 LIMIT ?2"
         ))?
         .query_map(params![after.0, limit.max(1)], |row| {
             Ok(InstanceRef { key: InstanceKey(row.get(0)?), id: row.get(1)? })
@@ -139,14 +143,21 @@ pub(super) fn busy(
 
 pub(super) fn wakeups(connection: &Connection) -> rusqlite::Result<Vec<Wakeup>> {
     connection
-        .prepare_cached(&format!(
+        .prepare_cached(
             "SELECT key, id, wake_at FROM instances INDEXED BY instances_wake
-             WHERE wake_at IS NOT NULL AND {OPEN} ORDER BY wake_at, key"
-        ))?
+             WHERE wake_at IS NOT NULL ORDER BY wake_at, key",
+        )?
         .query_map([], |row| {
             Ok(Wakeup { key: InstanceKey(row.get(0)?), id: row.get(1)?, at: unsigned(row, 2)? })
         })?
         .collect()
+}
+
+pub(super) fn note(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached("SELECT value FROM notes WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
 }
 
 /// How many instances there are of those that are counted.
@@ -154,10 +165,12 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Stats> {
     let stuck = SagaState::Stuck.code();
     connection
         .prepare_cached(&format!(
-            "SELECT (SELECT count(*) FROM instances WHERE {OPEN}),
-                    (SELECT count(*) FROM instances WHERE {UNSUCCESSFUL}),
+            "SELECT (SELECT count(*) FROM instances INDEXED BY instances_open
+                     WHERE {OPEN} AND {NO_ENTITY}),
+                    (SELECT count(*) FROM instances INDEXED BY instances_unsuccessful
+                     WHERE {UNSUCCESSFUL} AND {NO_ENTITY}),
                     (SELECT count(*) FROM instances INDEXED BY instances_off_course
-                     WHERE {OFF_COURSE} AND saga = {stuck})"
+                     WHERE {OFF_COURSE} AND {NO_ENTITY} AND saga = {stuck})"
         ))?
         .query_row([], |row| {
             Ok(Stats {
@@ -189,6 +202,7 @@ pub(super) fn instance(row: &Row<'_>) -> rusqlite::Result<InstanceRow> {
         },
         chunks: row.get(10)?,
         input: json(row, 15)?,
+        tags: tags(row, 16)?,
     })
 }
 
@@ -214,6 +228,12 @@ fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Json>> {
     let text: Option<String> = row.get(column)?;
     text.map(Json::parse)
         .transpose()
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, e.into()))
+}
+
+fn tags(row: &Row<'_>, column: usize) -> rusqlite::Result<Tags> {
+    let text: Option<String> = row.get(column)?;
+    text.map_or(Ok(Tags::new()), |text| serde_json::from_str(&text))
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, e.into()))
 }
 

@@ -5,9 +5,9 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction,
 use sagahost_core::{Json, Millis, RuntimeStatus};
 
 use super::read::status;
-use super::schema::ZONE_BITS;
+use super::schema::{ENTITY, ZONE_BITS};
 use crate::store::saturate;
-use crate::types::too_large;
+use crate::types::check_sizes;
 use crate::{
     CHUNK_BITS, Counters, InstanceKey, MAX_CHUNKS, MAX_KEY, MAX_PURGE, MAX_PURGE_SCAN, NewInstance,
     Owner, Summary, Write, WriteError, Written,
@@ -119,13 +119,19 @@ impl Writer {
 
 const CREATE: &str = "
     INSERT INTO instances (key, partition, status, created, updated, wake_at, busy, blocked,
-        saga, events, chunks, id, name, stuck, custom_status, output, input)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?14, ?15, ?16)
+        saga, events, chunks, id, name, tags, stuck, custom_status, output, input)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
     ON CONFLICT (id) DO NOTHING";
 
 const UPDATE: &str = "
     UPDATE instances SET status = ?3, updated = ?4, wake_at = ?5, busy = ?6, blocked = ?7,
         saga = ?8, events = ?9, chunks = chunks + 1, stuck = ?10, custom_status = ?11, output = ?12
+    WHERE key = ?1 AND chunks = ?2";
+
+const REPLACE: &str = "
+    UPDATE instances SET status = ?3, updated = ?4, wake_at = ?5, busy = ?6, blocked = ?7,
+        saga = ?8, events = ?9, chunks = 1, stuck = ?10, custom_status = ?11, output = ?12,
+        input = ?13
     WHERE key = ?1 AND chunks = ?2";
 
 const JOURNAL: &str = "INSERT INTO journal (key, chunk) VALUES (?1, ?2)";
@@ -169,17 +175,36 @@ impl<'a> Batch<'a> {
     }
 
     fn write(&mut self, write: &Write) -> rusqlite::Result<Result<Written, WriteError>> {
-        if let Some((what, bytes)) = too_large(write) {
-            return Ok(Err(WriteError::TooLarge { what, bytes }));
+        if let Err(refused) = check_sizes(write) {
+            return Ok(Err(refused));
         }
         match write {
             Write::Create { new, chunk, summary } => self.create(new, chunk, summary),
             Write::Append { key, expect_chunks, chunk, summary } => {
                 self.append(*key, *expect_chunks, chunk, summary)
             }
+            Write::Replace { key, expect_chunks, input, chunk, summary } => {
+                self.replace(*key, *expect_chunks, input, chunk, summary)
+            }
             Write::Purge { key } => self.purge(*key),
-            Write::PurgeWhere { created_from, created_to, statuses, after, limit } => {
-                self.purge_where((*created_from, *created_to), statuses, *after, *limit)
+            Write::PurgeWhere { created_from, created_to, updated_to, statuses, after, limit } => {
+                let times = (*created_from, *created_to, *updated_to);
+                self.purge_where(times, statuses, *after, *limit)
+            }
+            Write::SetNote { name, value } => {
+                match value {
+                    Some(value) => self
+                        .transaction
+                        .prepare_cached(
+                            "INSERT OR REPLACE INTO notes (name, value) VALUES (?1, ?2)",
+                        )?
+                        .execute([name, value])?,
+                    None => self
+                        .transaction
+                        .prepare_cached("DELETE FROM notes WHERE name = ?1")?
+                        .execute([name])?,
+                };
+                Ok(Ok(Written::Noted))
             }
         }
     }
@@ -196,13 +221,18 @@ impl<'a> Batch<'a> {
         let key = InstanceKey(self.known.last_key + 1);
         // Nearly every id is new, so the index is asked once, by inserting.
         while !self.insert(key, new, summary)? {
-            let (key, status) = self
+            let (key, status, busy) = self
                 .transaction
-                .prepare_cached("SELECT key, status FROM instances WHERE id = ?1")?
-                .query_row([&new.id], |row| Ok((InstanceKey(row.get(0)?), status(row, 1)?)))?;
+                .prepare_cached("SELECT key, status, busy FROM instances WHERE id = ?1")?
+                .query_row([&new.id], |row| {
+                    Ok((InstanceKey(row.get(0)?), status(row, 1)?, row.get(2)?))
+                })?;
+            let id = || new.id.clone();
             if !status.is_terminal() {
-                let id = new.id.clone();
-                return Ok(Err(WriteError::InstanceExists { id, key, status }));
+                return Ok(Err(WriteError::InstanceExists { id: id(), key, status }));
+            }
+            if busy {
+                return Ok(Err(WriteError::InstanceBusy { id: id() }));
             }
             self.delete(key)?;
         }
@@ -220,6 +250,13 @@ impl<'a> Batch<'a> {
         new: &NewInstance,
         summary: &Summary,
     ) -> rusqlite::Result<bool> {
+        let tags = match new.tags.is_empty() {
+            true => None,
+            false => Some(
+                serde_json::to_string(&new.tags)
+                    .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?,
+            ),
+        };
         let rows = self.create.execute(params![
             key.0,
             self.owner.partition,
@@ -233,6 +270,7 @@ impl<'a> Batch<'a> {
             saturate(summary.events),
             new.id,
             new.name,
+            tags,
             summary.stuck.as_ref().map(Json::as_str),
             summary.custom_status.as_ref().map(Json::as_str),
             summary.output.as_ref().map(Json::as_str),
@@ -290,33 +328,71 @@ impl<'a> Batch<'a> {
             0
         };
         if rows == 0 {
-            let found: Option<u32> = self
-                .transaction
-                .prepare_cached("SELECT chunks FROM instances WHERE key = ?1")?
-                .query_row([key.0], |row| row.get(0))
-                .optional()?;
-            return Ok(Err(match found {
-                None => WriteError::NoSuchInstance { key },
-                Some(found) if found == expected => WriteError::JournalFull { key },
-                Some(found) => WriteError::Conflict { key, expected, found },
-            }));
+            return self.refused(key, expected).map(Err);
         }
         self.journal.execute(params![journal_key(key, expected), chunk])?;
         self.known.counters.appends += 1;
         Ok(Ok(Written::Appended))
     }
 
-    fn purge(&mut self, key: InstanceKey) -> rusqlite::Result<Result<Written, WriteError>> {
-        let status: Option<RuntimeStatus> = self
+    fn replace(
+        &mut self,
+        key: InstanceKey,
+        expected: u32,
+        input: &Json,
+        chunk: &[u8],
+        summary: &Summary,
+    ) -> rusqlite::Result<Result<Written, WriteError>> {
+        let rows = self.transaction.prepare_cached(REPLACE)?.execute(params![
+            key.0,
+            expected,
+            summary.status.code(),
+            saturate(summary.updated),
+            summary.wake_at.map(saturate),
+            summary.busy,
+            summary.blocked,
+            summary.saga.code(),
+            saturate(summary.events),
+            summary.stuck.as_ref().map(Json::as_str),
+            summary.custom_status.as_ref().map(Json::as_str),
+            summary.output.as_ref().map(Json::as_str),
+            input.as_str(),
+        ])?;
+        if rows == 0 {
+            return self.refused(key, expected).map(Err);
+        }
+        self.delete_journal(key)?;
+        self.journal.execute(params![journal_key(key, 0), chunk])?;
+        self.known.counters.replaces += 1;
+        Ok(Ok(Written::Appended))
+    }
+
+    /// Why a chunk was not taken.
+    fn refused(&self, key: InstanceKey, expected: u32) -> rusqlite::Result<WriteError> {
+        let found: Option<u32> = self
             .transaction
-            .prepare_cached("SELECT status FROM instances WHERE key = ?1")?
-            .query_row([key.0], |row| status(row, 0))
+            .prepare_cached("SELECT chunks FROM instances WHERE key = ?1")?
+            .query_row([key.0], |row| row.get(0))
             .optional()?;
-        match status {
+        Ok(match found {
+            None => WriteError::NoSuchInstance { key },
+            Some(found) if found == expected => WriteError::JournalFull { key },
+            Some(found) => WriteError::Conflict { key, expected, found },
+        })
+    }
+
+    fn purge(&mut self, key: InstanceKey) -> rusqlite::Result<Result<Written, WriteError>> {
+        let found: Option<(RuntimeStatus, bool, String)> = self
+            .transaction
+            .prepare_cached("SELECT status, busy, id FROM instances WHERE key = ?1")?
+            .query_row([key.0], |row| Ok((status(row, 0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        match found {
             None => Ok(Err(WriteError::NoSuchInstance { key })),
-            Some(status) if !status.is_terminal() => {
+            Some((status, ..)) if !status.is_terminal() => {
                 Ok(Err(WriteError::NotTerminal { key, status }))
             }
+            Some((_, true, id)) => Ok(Err(WriteError::InstanceBusy { id })),
             Some(_) => {
                 self.delete(key)?;
                 Ok(Ok(Written::Purged(1)))
@@ -326,19 +402,20 @@ impl<'a> Batch<'a> {
 
     fn purge_where(
         &mut self,
-        (from, to): (Option<Millis>, Option<Millis>),
+        (from, to, ended): (Option<Millis>, Option<Millis>, Option<Millis>),
         statuses: &[RuntimeStatus],
         after: InstanceKey,
         limit: u32,
     ) -> rusqlite::Result<Result<Written, WriteError>> {
         let limit = if limit == 0 { MAX_PURGE } else { limit.min(MAX_PURGE) } as usize;
         let created = from.map_or(0, saturate)..=to.map_or(i64::MAX, saturate);
+        let ended = ended.map_or(i64::MAX, saturate);
         let (mut victims, mut next) = (Vec::new(), None);
         {
-            let mut statement = self.transaction.prepare_cached(
-                "SELECT key, status, created FROM instances NOT INDEXED
-                 WHERE key > ?1 ORDER BY key LIMIT ?2",
-            )?;
+            let mut statement = self.transaction.prepare_cached(&format!(
+                "SELECT key, status, created, updated, busy = 1 OR {ENTITY}
+                 FROM instances NOT INDEXED WHERE key > ?1 ORDER BY key LIMIT ?2"
+            ))?;
             let mut rows = statement.query(params![after.0, MAX_PURGE_SCAN])?;
             let mut scanned = 0;
             while let Some(row) = rows.next()? {
@@ -346,6 +423,8 @@ impl<'a> Batch<'a> {
                 if status.is_terminal()
                     && (statuses.is_empty() || statuses.contains(&status))
                     && created.contains(&row.get(2)?)
+                    && row.get::<_, i64>(3)? <= ended
+                    && !row.get::<_, bool>(4)?
                 {
                     victims.push(key);
                 }
@@ -366,10 +445,15 @@ impl<'a> Batch<'a> {
         self.transaction
             .prepare_cached("DELETE FROM instances WHERE key = ?1")?
             .execute([key.0])?;
+        self.delete_journal(key)?;
+        self.known.counters.purged += 1;
+        Ok(())
+    }
+
+    fn delete_journal(&self, key: InstanceKey) -> rusqlite::Result<()> {
         self.transaction
             .prepare_cached("DELETE FROM journal WHERE key BETWEEN ?1 AND ?2")?
             .execute([journal_key(key, 0), journal_key(key, MAX_CHUNKS - 1)])?;
-        self.known.counters.purged += 1;
         Ok(())
     }
 }

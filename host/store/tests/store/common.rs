@@ -1,6 +1,6 @@
 //! Building blocks: writes, everything a store shows, and random numbers.
 
-use sagahost_core::{Json, Millis, RuntimeStatus, SagaState};
+use sagahost_core::{Json, Millis, RuntimeStatus, SagaState, Tags};
 use sagahost_store::*;
 
 /// Makes a test of each function for each store.
@@ -41,6 +41,11 @@ pub(crate) fn summary(status: RuntimeStatus) -> Summary {
     }
 }
 
+/// A summary of what has to go on after a restart.
+pub(crate) fn summary_busy(status: RuntimeStatus) -> Summary {
+    Summary { busy: true, ..summary(status) }
+}
+
 /// A summary with this saga state, and something stuck where it is.
 pub(crate) fn summary_in(status: RuntimeStatus, saga: SagaState) -> Summary {
     let stuck = (saga == SagaState::Stuck)
@@ -54,6 +59,7 @@ pub(crate) fn new(id: &str, created: Millis) -> NewInstance {
         name: "OrderSaga".to_owned(),
         input: json(format!(r#"{{"order":{}}}"#, Json::of(id).unwrap().as_str())),
         created,
+        tags: Tags::new(),
     }
 }
 
@@ -79,14 +85,40 @@ pub(crate) fn append(key: InstanceKey, expect_chunks: u32, status: RuntimeStatus
     }
 }
 
+pub(crate) fn replace(key: InstanceKey, expect_chunks: u32, status: RuntimeStatus) -> Write {
+    Write::Replace {
+        key,
+        expect_chunks,
+        input: json(format!(r#"{{"after":{expect_chunks}}}"#)),
+        chunk: format!("first after {expect_chunks}").into_bytes(),
+        summary: summary(status),
+    }
+}
+
 pub(crate) fn purge_all() -> Write {
+    purge_after(InstanceKey(0))
+}
+
+pub(crate) fn purge_after(after: InstanceKey) -> Write {
     Write::PurgeWhere {
         created_from: None,
         created_to: None,
+        updated_to: None,
         statuses: Vec::new(),
-        after: InstanceKey(0),
+        after,
         limit: 0,
     }
+}
+
+pub(crate) fn tags<const N: usize>(tags: [(&str, &str); N]) -> Tags {
+    tags.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The names of the notes that tests take.
+pub(crate) const NOTES: [&str; 3] = ["cron", "cron/Daily", ""];
+
+pub(crate) fn set_note(name: &str, value: Option<&str>) -> Write {
+    Write::SetNote { name: name.to_owned(), value: value.map(str::to_owned) }
 }
 
 /// Commits one write.
@@ -130,6 +162,9 @@ pub(crate) fn ids(rows: &[InstanceRow]) -> Vec<&str> {
 pub(crate) struct Contents {
     pub(crate) rows: Vec<InstanceRow>,
     pub(crate) journals: Vec<Vec<Vec<u8>>>,
+    pub(crate) entities: Vec<(InstanceRow, Vec<Vec<u8>>)>,
+    /// Of [`NOTES`].
+    pub(crate) notes: [Option<String>; 3],
     pub(crate) busy: Vec<InstanceRef>,
     pub(crate) wakeups: Vec<Wakeup>,
     /// The open, the unsuccessful, the stuck.
@@ -138,16 +173,21 @@ pub(crate) struct Contents {
 
 /// Reads all of it, by all ways that lead to it, which must agree.
 pub(crate) fn contents(store: &dyn Store) -> Contents {
-    let everything = ListQuery { with_input: true, ..ListQuery::default() };
-    let rows = all_pages(store, &everything);
-    let mut journals = Vec::new();
-    for row in &rows {
+    let everything =
+        |kind| all_pages(store, &ListQuery { kind, with_input: true, ..ListQuery::default() });
+    let journal_of = |row: &InstanceRow| {
         assert_eq!(store.get(row.key).unwrap().as_ref(), Some(row));
         assert_eq!(store.find(&row.id).unwrap().as_ref(), Some(row));
         let journal = store.journal(row.key, 0).unwrap();
         assert_eq!(journal.len(), row.chunks as usize, "{row:?}");
-        journals.push(journal);
-    }
+        journal
+    };
+    let rows = everything(ListKind::Instances);
+    assert!(rows.iter().all(|row| !row.id.starts_with('@')));
+    let journals = rows.iter().map(journal_of).collect();
+    let entities = everything(ListKind::Entities);
+    assert!(entities.iter().all(|row| row.id.starts_with('@')));
+    let entities = entities.into_iter().map(|row| (row.clone(), journal_of(&row))).collect();
     let mut busy: Vec<InstanceRef> = Vec::new();
     loop {
         let after = busy.last().map_or(InstanceKey(0), |last| last.key);
@@ -161,6 +201,8 @@ pub(crate) fn contents(store: &dyn Store) -> Contents {
     Contents {
         rows,
         journals,
+        entities,
+        notes: NOTES.map(|name| store.note(name).unwrap()),
         busy,
         wakeups: store.wakeups().unwrap(),
         counts: (stats.open, stats.unsuccessful, stats.stuck),

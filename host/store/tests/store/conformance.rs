@@ -39,6 +39,7 @@ fn what_is_created_and_appended_is_read_back(store: &dyn Store) {
         name: "OrderSaga".into(),
         input: Some(json(r#"{"order":"a"}"#)),
         created: 7,
+        tags: new("a", 7).tags,
         summary: first,
         chunks: 1,
     };
@@ -136,6 +137,7 @@ fn a_purge_by_condition_goes_on_where_it_stopped(store: &dyn Store) {
     let purge = |after, statuses: &[RuntimeStatus]| Write::PurgeWhere {
         created_from: Some(6),
         created_to: Some(47),
+        updated_to: None,
         statuses: statuses.to_vec(),
         after,
         limit: 5,
@@ -363,7 +365,7 @@ fn the_busy_and_the_sleeping_are_found(store: &dyn Store) {
                 Summary { busy, wake_at: busy.then_some(1_000 - n as u64), ..summary(status) };
             let write = Write::Create { new: new(&id, 1), chunk: vec![], summary };
             let key = created(store, owner, write);
-            if busy && !status.is_terminal() {
+            if busy {
                 expected.push((key, id, 1_000 - n as u64));
             }
         }
@@ -377,7 +379,7 @@ fn the_busy_and_the_sleeping_are_found(store: &dyn Store) {
     assert_eq!(wakeups, expected);
     assert_eq!(contents.counts, (8, 6, 0));
 
-    // They are not found any more when they have ended.
+    // They are not found any more when they have nothing to do.
     for (key, ..) in &expected {
         commit(store, owner, append(*key, 1, Completed)).unwrap();
     }
@@ -401,7 +403,7 @@ fn commits_are_counted(store: &dyn Store) {
     assert_eq!(store.counters().commits, 2);
     store.commit(owner, &[create("b"), create("c"), create("a")]).unwrap();
     commit(store, owner, purge_all()).unwrap();
-    let expected = Counters { commits: 4, creates: 4, appends: 1, purged: 1 };
+    let expected = Counters { commits: 4, creates: 4, appends: 1, replaces: 0, purged: 1 };
     assert_eq!(store.counters(), expected);
 }
 

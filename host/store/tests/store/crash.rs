@@ -73,19 +73,49 @@ impl History {
             for row in &commits[commits.len() - 1].rows {
                 let ended = row.summary.status.is_terminal();
                 match random.below(4) {
+                    _ if ended && row.summary.busy => {
+                        batch.push(append(row.key, row.chunks, Completed));
+                    }
                     0 if ended => batch.push(Write::Purge { key: row.key }),
                     1 if ended => batch.push(create(&row.id)),
+                    0 if !ended => batch.push(Write::Replace {
+                        key: row.key,
+                        expect_chunks: row.chunks,
+                        input: json(format!("[{round}]")),
+                        chunk: chunk(random.below(9_000)),
+                        summary: summary(Running),
+                    }),
                     2 | 3 if !ended => batch.push(Write::Append {
                         key: row.key,
                         expect_chunks: row.chunks,
                         chunk: chunk(random.below(9_000)),
-                        summary: summary_in(
-                            if random.one_in(2) { Running } else { Completed },
-                            *random.pick(&SagaState::ALL),
-                        ),
+                        summary: Summary {
+                            busy: random.one_in(2),
+                            ..summary_in(
+                                if random.one_in(2) { Running } else { Completed },
+                                *random.pick(&SagaState::ALL),
+                            )
+                        },
                     }),
                     _ => {}
                 }
+            }
+            for (row, _) in &commits[commits.len() - 1].entities {
+                if random.one_in(2) {
+                    let (key, expect_chunks) = (row.key, row.chunks);
+                    let (input, chunk) = (json("null"), chunk(random.below(9_000)));
+                    let summary = Summary { busy: random.one_in(2), ..summary(Completed) };
+                    batch.push(Write::Replace { key, expect_chunks, input, chunk, summary });
+                }
+            }
+            if round % 8 == 0 {
+                let new =
+                    NewInstance { tags: tags([("a", "b")]), ..new(&format!("@e@{round}"), 1) };
+                batch.push(Write::Create { new, chunk: chunk(9), summary: summary(Completed) });
+            }
+            if random.one_in(2) {
+                let value = random.maybe(|random| random.next().to_string());
+                batch.push(set_note("cron", value.as_deref()));
             }
             batch.extend((0..1 + random.below(6)).map(|n| create(&format!("i{round}-{n}"))));
             let results = store.commit(owner, &batch).unwrap();

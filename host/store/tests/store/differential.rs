@@ -12,7 +12,12 @@ use crate::common::*;
 const STEPS: usize = 250;
 
 /// Few ids, so that they meet again; some are the beginning of others.
-const IDS: [&str; 10] = ["a", "aa", "ab", "abc", "A", "b", "ba", "c", "c%", "ü"];
+const IDS: [&str; 15] =
+    ["a", "aa", "ab", "abc", "A", "b", "ba", "c", "c%", "ü", "@", "@c@1", "@c@2", "@cc@1", "?"];
+
+/// Names and values of tags: empty ones, and such as JSON has to escape.
+const TAG_NAMES: [&str; 6] = ["", "shop", ",\"shop\":\"", "\u{0}\n", "é😀", "1"];
+const TAG_VALUES: [&str; 5] = ["", "a", "a\\\"", "\u{0}a", "1"];
 
 #[test]
 fn the_store_on_disk_behaves_as_the_plain_one() {
@@ -99,6 +104,7 @@ impl Pair<'_> {
             commits: all.commits - before.commits,
             creates: all.creates - before.creates,
             appends: all.appends - before.appends,
+            replaces: all.replaces - before.replaces,
             purged: all.purged - before.purged,
         };
         assert_eq!(sqlite.counters(), since, "step {step}");
@@ -109,31 +115,37 @@ impl Pair<'_> {
     }
 
     fn write(&mut self) -> Write {
-        match self.random.below(10) {
+        match self.random.below(14) {
             0..4 => Write::Create {
                 new: NewInstance {
                     name: self.name(),
                     created: self.random.below(100),
+                    tags: self.tags().into_iter().collect(),
                     ..new(self.random.pick::<&str>(&IDS), 0)
                 },
                 chunk: self.chunk(),
                 summary: self.summary(),
             },
             4..8 => {
-                let key = self.key();
-                let chunks = self.plain.get(key).unwrap().map_or(0, |row| row.chunks);
-                let off = if self.random.one_in(8) { self.random.below(3) as u32 } else { 0 };
-                Write::Append {
-                    key,
-                    expect_chunks: (chunks + off).saturating_sub(off / 2 * 2),
-                    chunk: self.chunk(),
-                    summary: self.summary(),
-                }
+                let (key, expect_chunks) = self.key_and_chunks();
+                let (chunk, summary) = (self.chunk(), self.summary());
+                Write::Append { key, expect_chunks, chunk, summary }
             }
-            8 => Write::Purge { key: self.key() },
+            8..10 => {
+                let (key, expect_chunks) = self.key_and_chunks();
+                let input = json(self.random.next().to_string());
+                let (chunk, summary) = (self.chunk(), self.summary());
+                Write::Replace { key, expect_chunks, input, chunk, summary }
+            }
+            10 => Write::SetNote {
+                name: (*self.random.pick(&NOTES)).to_owned(),
+                value: self.random.maybe(|random| random.next().to_string()),
+            },
+            11..13 => Write::Purge { key: self.key() },
             _ => Write::PurgeWhere {
                 created_from: self.random.maybe(|random| random.below(100)),
                 created_to: self.random.maybe(|random| random.below(100)),
+                updated_to: self.random.maybe(|random| random.below(100)),
                 statuses: self.statuses(),
                 after: if self.random.one_in(2) { InstanceKey(0) } else { self.key() },
                 limit: self.random.below(4) as u32,
@@ -148,6 +160,20 @@ impl Pair<'_> {
             len if self.random.one_in(5) => self.keys[self.random.below(len as u64) as usize],
             len => self.keys[len - 1 - self.random.below(len.min(8) as u64) as usize],
         }
+    }
+
+    /// An instance, and mostly how many chunks it has.
+    fn key_and_chunks(&mut self) -> (InstanceKey, u32) {
+        let key = self.key();
+        let chunks = self.plain.get(key).unwrap().map_or(0, |row| row.chunks);
+        let off = if self.random.one_in(8) { self.random.below(3) as u32 } else { 0 };
+        (key, (chunks + off).saturating_sub(off / 2 * 2))
+    }
+
+    fn tags(&mut self) -> Vec<(String, String)> {
+        let count = if self.random.one_in(2) { self.random.below(3) } else { 0 };
+        let mut tag = || (*self.random.pick(&TAG_NAMES), *self.random.pick(&TAG_VALUES));
+        (0..count).map(|_| tag()).map(|(name, value)| (name.into(), value.into())).collect()
     }
 
     fn name(&mut self) -> String {
@@ -194,9 +220,18 @@ impl Pair<'_> {
 
     fn query(&mut self) -> ListQuery {
         ListQuery {
+            kind: *self.random.pick(&[
+                ListKind::Instances,
+                ListKind::Instances,
+                ListKind::Entities,
+            ]),
             id_prefix: self.random.maybe(|random| {
-                (*random.pick(&["", "a", "ab", "A", "c%", "%", "ü", "z"])).to_owned()
+                let prefixes = ["", "a", "ab", "A", "c%", "%", "ü", "z", "@", "@c", "@c@"];
+                (*random.pick(&prefixes)).to_owned()
             }),
+            updated_from: self.random.one_in(4).then(|| self.random.below(100)),
+            updated_to: self.random.one_in(4).then(|| self.random.below(100)),
+            tags: if self.random.one_in(4) { self.tags() } else { Vec::new() },
             created_from: self.random.maybe(|random| random.below(100)),
             created_to: self.random.maybe(|random| random.below(100)),
             statuses: self.statuses(),

@@ -39,8 +39,13 @@ fn everything_is_there_after_it_was_closed_and_opened() {
     let summary = summary_in(Running, SagaState::Stuck);
     let write = Write::Append { key, expect_chunks: 1, chunk: vec![b'0'], summary };
     commit(&store, first, write).unwrap();
+    let tagged = NewInstance { tags: tags([("shop", "a")]), ..new("@cart@7", 1) };
+    let write = Write::Create { new: tagged, chunk: vec![b'0'], summary: summary_busy(Completed) };
+    created(&store, first, write);
+    commit(&store, first, set_note("cron", Some("5"))).unwrap();
     let before = contents(&store);
     assert_eq!(before.counts, (1, 1, 1));
+    assert_eq!((before.entities.len(), before.busy.len()), (1, 1));
     drop(store);
 
     let store = SqliteStore::open(&dir).unwrap();
@@ -184,7 +189,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let error = SqliteStore::open(dir.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 3, .. }), "{error:?}");
     assert!(error.to_string().contains("written by a newer one"), "{error}");
 }
 
@@ -253,13 +258,21 @@ fn a_missing_chunk_and_an_impossible_value_are_damage() {
     let key = created(&store, owner, create("a"));
     assert_eq!(store.journal(key, 0).unwrap().len(), 1);
 
-    for wrong in
-        ["status = 77", "saga = 7", "saga = -1", "stuck = 'no JSON'", "input = '{'", "created = -1"]
-    {
+    for wrong in [
+        "status = 77",
+        "saga = 7",
+        "saga = -1",
+        "stuck = 'no JSON'",
+        "input = '{'",
+        "created = -1",
+        "tags = '{'",
+        "tags = '[]'",
+        "tags = '{\"a\":1}'",
+    ] {
         by_hand.execute_batch(&format!("UPDATE instances SET {wrong}")).unwrap();
         let error = store.find("a").unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{wrong}: {error:?}");
-        let right = "status = 1, saga = 0, stuck = NULL, input = '{}', created = 1";
+        let right = "status = 1, saga = 0, stuck = NULL, input = '{}', created = 1, tags = NULL";
         by_hand.execute_batch(&format!("UPDATE instances SET {right}")).unwrap();
         store.find("a").unwrap();
     }
@@ -278,15 +291,24 @@ fn limits_are_refused_not_exceeded() {
     let full = commit(&store, owner, append(key, MAX_CHUNKS, Running)).unwrap_err();
     assert_eq!(full, WriteError::JournalFull { key });
     assert!(full.to_string().contains("16777216 chunks"), "{full}");
-    // The last chunk is this instance's own, not the next one's first.
+    // One that is full can begin anew.
+    commit(&store, owner, replace(key, MAX_CHUNKS, Running)).unwrap();
+    assert_eq!(store.journal(key, 0).unwrap(), [b"first after 16777216"]);
+    // The last chunk was this instance's own, not the next one's first.
     let next = created(&store, owner, create("b"));
     assert_eq!(store.journal(next, 0).unwrap(), [b"first of b"]);
 
     let large = vec![0; MAX_VALUE_BYTES + 1];
     let write = Write::Create { new: new("c", 1), chunk: large, summary: summary(Running) };
     let error = commit(&store, owner, write).unwrap_err();
-    let bytes = MAX_VALUE_BYTES + 1;
-    assert_eq!(error, WriteError::TooLarge { what: "chunk", bytes });
+    let (bytes, limit) = (MAX_VALUE_BYTES + 1, MAX_VALUE_BYTES);
+    assert_eq!(error, WriteError::TooLarge { what: "chunk", bytes, limit });
+    let large = tags([("t", &"x".repeat(MAX_TAGS_BYTES))]);
+    let new = NewInstance { tags: large, ..new("c", 1) };
+    let write = Write::Create { new, chunk: Vec::new(), summary: summary(Running) };
+    let (bytes, limit) = (MAX_TAGS_BYTES + 1, MAX_TAGS_BYTES);
+    let error = commit(&store, owner, write).unwrap_err();
+    assert_eq!(error, WriteError::TooLarge { what: "tags", bytes, limit });
 
     drop(store);
     by_hand.execute("UPDATE partitions SET last_key = ?1", [MAX_KEY - 1]).unwrap();

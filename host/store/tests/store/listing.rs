@@ -22,8 +22,45 @@ fn long_listings_are_those_of_the_plain_store() {
     let prefix = |prefix: &str| Some(prefix.to_owned());
     let in_state = |saga: &[SagaState]| ListQuery { saga: saga.to_vec(), ..any() };
     let created = |from, to| ListQuery { created_from: Some(from), created_to: Some(to), ..any() };
+    let entities = |id_prefix: Option<&str>| ListQuery {
+        kind: ListKind::Entities,
+        id_prefix: id_prefix.map(str::to_owned),
+        ..any()
+    };
+    let tagged = |tags: &[(&str, &str)]| ListQuery {
+        tags: tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        ..any()
+    };
+    let updated = |from, to| ListQuery { updated_from: Some(from), updated_to: Some(to), ..any() };
     let queries = [
         any(),
+        // 2,400 and 200 entities, and prefixes of the other kind.
+        entities(None),
+        entities(Some("@")),
+        entities(Some("@many@")),
+        entities(Some("@few@")),
+        entities(Some("few-")),
+        ListQuery { limit: 7, ..entities(Some("@few@")) },
+        ListQuery { limit: 70, ..entities(Some("@many@")) },
+        ListQuery { limit: 70, ..entities(Some("@many@-12")) },
+        ListQuery { created_from: Some(3_000_000), ..entities(None) },
+        ListQuery { statuses: vec![RuntimeStatus::Completed], limit: 70, ..entities(None) },
+        ListQuery { tags: tagged(&[("shop", "a")]).tags, ..entities(Some("@many@")) },
+        ListQuery { id_prefix: prefix("@"), ..any() },
+        ListQuery { id_prefix: prefix("@many@"), ..any() },
+        // Tags, alone and with others.
+        tagged(&[("shop", "a")]),
+        tagged(&[("shop", "a"), ("shop", "b")]),
+        tagged(&[("n", "4000"), ("shop", "a")]),
+        ListQuery { limit: 9, ..tagged(&[("shop", "b")]) },
+        ListQuery { statuses: vec![RuntimeStatus::Failed], ..tagged(&[("shop", "b")]) },
+        ListQuery { id_prefix: prefix("few-"), ..tagged(&[("shop", "b")]) },
+        ListQuery { created_to: Some(4_000_000), limit: 50, ..tagged(&[("shop", "a")]) },
+        // When it last changed.
+        updated(0, 4_000_000),
+        updated(u64::MAX, u64::MAX),
+        ListQuery { limit: 50, ..updated(7_000_000, 7_900_000) },
+        ListQuery { created_from: Some(3_600_000), ..updated(0, 7_900_000) },
         // 4,000 and 400 instances, with and without more to ask for.
         ListQuery { id_prefix: prefix("many-"), ..any() },
         ListQuery { id_prefix: prefix("few-"), ..any() },
@@ -76,13 +113,7 @@ fn long_listings_are_those_of_the_plain_store() {
     let purge = |store: &dyn Store| {
         let (mut purged, mut after) = (Vec::new(), Some(InstanceKey(0)));
         while let Some(from) = after {
-            let Write::PurgeWhere { created_from, created_to, statuses, limit, .. } = purge_all()
-            else {
-                unreachable!()
-            };
-            let write =
-                Write::PurgeWhere { created_from, created_to, statuses, after: from, limit };
-            match commit(store, owner, write) {
+            match commit(store, owner, purge_after(from)) {
                 Ok(Written::PurgedWhere { purged: count, next }) => {
                     assert!(count <= u64::from(MAX_PURGE));
                     purged.push(count);
@@ -97,6 +128,7 @@ fn long_listings_are_those_of_the_plain_store() {
     let left = contents(&sqlite);
     assert!(left == contents(&plain));
     assert!(left.rows.iter().all(|row| !row.summary.status.is_terminal()));
+    assert_eq!(left.entities.len(), 2_600);
 
     // And what comes after is in the right zone.
     for store in [&sqlite as &dyn Store, &plain] {
@@ -116,6 +148,8 @@ fn fill(store: &dyn Store) {
             let kind = match shuffled % 100 {
                 0..40 => "many",
                 40..44 => "few",
+                44..68 => "@many@",
+                68..70 => "@few@",
                 _ => "other",
             };
             let slow = if (5_000..6_000).contains(&n) { 2_000_000 } else { 0 };
@@ -135,10 +169,14 @@ fn fill(store: &dyn Store) {
                 _ => SagaState::Committed,
             };
             let mut new = new(&format!("{kind}-{shuffled}"), n * 1_000 - slow);
+            if shuffled.is_multiple_of(10) {
+                new.tags = tags([("shop", ["a", "b"][n as usize % 2]), ("n", &n.to_string())]);
+            }
             if shuffled.is_multiple_of(101) {
                 new.name = "Rare".to_owned();
             }
-            Write::Create { new, chunk: vec![b'x'; 10], summary: summary_in(status, saga) }
+            let summary = Summary { updated: n * 2_000, ..summary_in(status, saga) };
+            Write::Create { new, chunk: vec![b'x'; 10], summary }
         })
         .collect();
     for batch in writes.chunks(500) {

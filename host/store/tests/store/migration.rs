@@ -1,9 +1,9 @@
-//! Databases of schema version 1, with instances and journals in them, as a
-//! host that knew no other left them.
+//! Databases of older schema versions, with instances and journals in them, as
+//! hosts that knew no later one left them.
 
 use std::path::Path;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 use sagahost_core::{Json, RuntimeStatus, SagaState};
 use sagahost_store::memory::MemoryStore;
 use sagahost_store::*;
@@ -12,8 +12,9 @@ use crate::common::*;
 use crate::crash::{Image, database_of};
 
 /// A plain store with instances of all kinds, of which some were purged (the
-/// newest among them), and the owner that wrote it, the third.
-fn plain(instances: u64) -> (MemoryStore, Owner) {
+/// newest among them), and the owner that wrote it, the third. Nothing is in it
+/// that this version does not know.
+fn plain(version: i64, instances: u64) -> (MemoryStore, Owner) {
     let store = MemoryStore::new();
     let owner = (0..3).map(|_| store.claim().unwrap()).last().unwrap();
     for n in 0..instances {
@@ -26,7 +27,10 @@ fn plain(instances: u64) -> (MemoryStore, Owner) {
             busy: n.is_multiple_of(2),
             blocked: n.is_multiple_of(7),
             events: n + 1,
-            ..summary(status)
+            ..match version {
+                1 => summary(status),
+                _ => summary_in(status, SagaState::ALL[(n / 8 % 7) as usize]),
+            }
         };
         // Some inputs and chunks are larger than a page of the database.
         let text = "x".repeat(if n.is_multiple_of(50) { 20_000 } else { 40 });
@@ -58,11 +62,13 @@ fn chunks_of(store: &dyn Store, key: InstanceKey) -> u32 {
     store.get(key).unwrap().unwrap().chunks
 }
 
-/// Makes a database of version 1 in `dir`, with what is in the plain store.
-fn write_v1(dir: &Path, store: &MemoryStore, owner: Owner, last_key: i64) {
+/// Makes a database of this version in `dir`, with what is in the plain store.
+fn write(version: i64, dir: &Path, store: &MemoryStore, owner: Owner, last_key: i64) {
     let mut connection = Connection::open(database_of(dir)).unwrap();
     connection.pragma_update(None, "journal_mode", "WAL").unwrap();
-    connection.execute_batch(include_str!("v1.sql")).unwrap();
+    connection
+        .execute_batch(if version == 1 { include_str!("v1.sql") } else { include_str!("v2.sql") })
+        .unwrap();
     let transaction = connection.transaction().unwrap();
     let partition = "UPDATE partitions SET epoch = ?1, last_key = ?2 WHERE id = 0";
     transaction.execute(partition, params![owner.epoch as i64, last_key]).unwrap();
@@ -71,29 +77,37 @@ fn write_v1(dir: &Path, store: &MemoryStore, owner: Owner, last_key: i64) {
         let (summary, text) = (&row.summary, |json: &Option<Json>| {
             json.as_ref().map(|json| json.as_str().to_owned())
         });
+        let (saga, stuck) = (summary.saga.code(), text(&summary.stuck));
+        let mut values: Vec<(&str, Box<dyn ToSql>)> = vec![
+            ("key", Box::new(row.key.0)),
+            ("partition", Box::new(0)),
+            ("status", Box::new(summary.status.code())),
+            ("created", Box::new(row.created as i64)),
+            ("updated", Box::new(summary.updated as i64)),
+            ("wake_at", Box::new(summary.wake_at.map(|at| at as i64))),
+            ("busy", Box::new(summary.busy)),
+            ("blocked", Box::new(summary.blocked)),
+            ("events", Box::new(summary.events as i64)),
+            ("chunks", Box::new(row.chunks)),
+            ("id", Box::new(row.id.clone())),
+            ("name", Box::new(row.name.clone())),
+            ("custom_status", Box::new(text(&summary.custom_status))),
+            ("output", Box::new(text(&summary.output))),
+            ("input", Box::new(text(&row.input))),
+        ];
+        if version == 2 {
+            values.extend([("saga", Box::new(saga) as _), ("stuck", Box::new(stuck) as _)]);
+        }
+        let columns: Vec<&str> = values.iter().map(|(column, _)| *column).collect();
+        let marks = vec!["?"; columns.len()].join(", ");
+        let values: Vec<&dyn ToSql> = values.iter().map(|(_, value)| &**value).collect();
         transaction
-            .prepare_cached(
-                "INSERT INTO instances (key, partition, status, created, updated, wake_at, busy,
-                    blocked, events, chunks, id, name, custom_status, output, input)
-                 VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-            )
+            .prepare_cached(&format!(
+                "INSERT INTO instances ({}) VALUES ({marks})",
+                columns.join(", ")
+            ))
             .unwrap()
-            .execute(params![
-                row.key.0,
-                summary.status.code(),
-                row.created as i64,
-                summary.updated as i64,
-                summary.wake_at.map(|at| at as i64),
-                summary.busy,
-                summary.blocked,
-                summary.events as i64,
-                row.chunks,
-                row.id,
-                row.name,
-                text(&summary.custom_status),
-                text(&summary.output),
-                text(&row.input),
-            ])
+            .execute(values.as_slice())
             .unwrap();
         for (chunk, bytes) in journal.iter().enumerate() {
             transaction
@@ -115,13 +129,17 @@ fn write_v1(dir: &Path, store: &MemoryStore, owner: Owner, last_key: i64) {
     transaction.commit().unwrap();
 }
 
-/// A directory with a database of version 1, and what is in it.
-fn directory_of_v1(instances: u64) -> (tempfile::TempDir, MemoryStore, Owner) {
+/// A directory with a database of this version, and what is in it.
+fn directory_of(found: i64, instances: u64) -> (tempfile::TempDir, MemoryStore, Owner) {
     let dir = tempfile::tempdir().unwrap();
-    let (plain, owner) = plain(instances);
-    write_v1(dir.path(), &plain, owner, instances as i64 + 1);
-    assert_eq!(version(dir.path()), 1);
+    let (plain, owner) = plain(found, instances);
+    write(found, dir.path(), &plain, owner, instances as i64 + 1);
+    assert_eq!(version(dir.path()), found);
     (dir, plain, owner)
+}
+
+fn directory_of_v1(instances: u64) -> (tempfile::TempDir, MemoryStore, Owner) {
+    directory_of(1, instances)
 }
 
 fn version(dir: &Path) -> i64 {
@@ -195,12 +213,46 @@ fn a_database_of_version_1_opens_and_keeps_everything() {
 }
 
 #[test]
+fn a_database_of_version_2_opens_and_keeps_everything() {
+    let (dir, plain, owner) = directory_of(2, 5_000);
+    let sqlite = SqliteStore::open(dir.path()).unwrap();
+    assert_eq!(version(dir.path()), 3);
+    let before = contents(&plain);
+    assert!(before.counts.2 > 100 && before.rows.iter().all(|row| row.tags.is_empty()));
+    assert!(contents(&sqlite) == before);
+
+    // What version 3 is for works on what was there and on what is new.
+    let ended = before.rows.iter().find(|row| row.summary.status == RuntimeStatus::Failed).unwrap();
+    for store in [&sqlite as &dyn Store, &plain] {
+        let first = before.rows[0].key;
+        commit(store, owner, replace(first, chunks_of(store, first), RuntimeStatus::Running))
+            .unwrap();
+        commit(store, owner, set_note("cron", Some("7"))).unwrap();
+        let tagged = NewInstance { tags: tags([("shop", "a")]), ..new("@cart@7", 1) };
+        let summary = summary_busy(RuntimeStatus::Completed);
+        let write = Write::Create { new: tagged, chunk: vec![b'0'], summary };
+        let entity = created(store, owner, write);
+        assert!(store.busy(InstanceKey(5_000), 9).unwrap().iter().any(|busy| busy.key == entity));
+        commit(store, owner, append(ended.key, ended.chunks, RuntimeStatus::Running)).unwrap();
+        commit(store, owner, purge_all()).unwrap();
+        let query = ListQuery {
+            kind: ListKind::Entities,
+            tags: vec![("shop".into(), "a".into())],
+            ..ListQuery::default()
+        };
+        assert_eq!(ids(&all_pages(store, &query)), ["@cart@7"]);
+    }
+    assert!(contents(&sqlite) == contents(&plain));
+}
+
+#[test]
 fn the_tables_are_those_of_a_new_database() {
     let (migrated, ..) = directory_of_v1(60);
+    let (migrated_once, ..) = directory_of(2, 60);
     let new = tempfile::tempdir().unwrap();
     let schema = |dir: &Path| {
         drop(SqliteStore::open(dir).unwrap());
-        assert_eq!(version(dir), 2);
+        assert_eq!(version(dir), 3);
         let connection = Connection::open(database_of(dir)).unwrap();
         let check: String =
             connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -216,27 +268,31 @@ fn the_tables_are_those_of_a_new_database() {
         rows.unwrap().collect::<Result<Vec<_>, _>>().unwrap()
     };
     let tables = schema(migrated.path());
+    assert_eq!(tables, schema(migrated_once.path()));
     assert_eq!(tables, schema(new.path()));
-    // Four tables and five indexes.
-    assert_eq!(tables.len(), 9, "{tables:#?}");
+    // Five tables and seven indexes.
+    assert_eq!(tables.len(), 12, "{tables:#?}");
 }
 
 #[test]
 fn a_crash_while_it_is_brought_to_this_version_loses_nothing() {
-    let (dir, plain, _) = directory_of_v1(120);
-    let before = contents(&plain);
-    // What was before is in the database file, and all that is new in the log.
-    let store = SqliteStore::open(dir.path()).unwrap();
-    let image = Image::of(dir.path());
-    drop(store);
-    let frames = (image.log.len() - 32) / 4_120;
-    assert!(frames > 20, "{frames}");
-    for frame in 0..=frames {
-        let cut = Image {
-            log: image.log[..32 + frame * 4_120].to_vec(),
-            database: image.database.clone(),
-        };
-        assert!(cut.contents() == before, "cut after {frame} of {frames} frames");
+    for found in [1, 2] {
+        let (dir, plain, _) = directory_of(found, 120);
+        let before = contents(&plain);
+        // What was before is in the database file, and all that is new in the
+        // log.
+        let store = SqliteStore::open(dir.path()).unwrap();
+        let image = Image::of(dir.path());
+        drop(store);
+        let frames = (image.log.len() - 32) / 4_120;
+        assert!(frames > 20, "{frames}");
+        for frame in 0..=frames {
+            let cut = Image {
+                log: image.log[..32 + frame * 4_120].to_vec(),
+                database: image.database.clone(),
+            };
+            assert!(cut.contents() == before, "{found}: cut after {frame} of {frames} frames");
+        }
     }
 }
 

@@ -3,8 +3,10 @@
 mod activities;
 mod capabilities;
 mod deployment;
+mod entities;
 mod fake;
 mod fixture;
+mod http_steps;
 mod orchestrators;
 mod pinned;
 mod undo;

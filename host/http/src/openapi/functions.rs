@@ -1,0 +1,143 @@
+//! What is deployed, in the document: each orchestrator and each activity has
+//! a path of its own, with the schemas it describes.
+
+use sagahost_core::Json;
+use sagahost_engine::{Function, FunctionKind};
+use serde_json::{Map, Value, json};
+
+use super::document::Fixed;
+use super::schema;
+
+/// Adds a function's path and schemas.
+pub(super) fn add(document: &mut Fixed, function: &Function) {
+    let path = match function.kind {
+        FunctionKind::Orchestrator => "/api/orchestrators/{name}",
+        FunctionKind::Activity => "/admin/functions/{name}",
+        // It is reached by its operations and their one route.
+        FunctionKind::Entity => return,
+    };
+    let Some(mut operation) = document.paths.get(path).and_then(|item| item.get("post")).cloned()
+    else {
+        return;
+    };
+    let mut known = |part: &str, schema: &Option<Value>| {
+        let name = format!("{}.{part}", function.name);
+        let schema = schema.as_ref()?;
+        document.schemas.insert(name.clone(), moved(schema, &name));
+        Some(schema::of(&name))
+    };
+    let input = known("input", &function.input_schema);
+    let output = known("output", &function.output_schema);
+    if let Some(operation) = operation.as_object_mut() {
+        specialise(operation, function, input, output);
+    }
+    document.paths.insert(path.replace("{name}", &function.name), json!({ "post": operation }));
+}
+
+/// Makes the operation on any function of a kind that on this one.
+fn specialise(
+    operation: &mut Map<String, Value>,
+    function: &Function,
+    input: Option<Value>,
+    output: Option<Value>,
+) {
+    if let Some(id) = operation.get("operationId").and_then(Value::as_str) {
+        let id = format!("{id}.{}", function.name);
+        operation.insert("operationId".to_owned(), id.into());
+    }
+    if let Some(description) = &function.description {
+        operation.insert("description".to_owned(), description.as_str().into());
+    }
+    if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
+        parameters.retain(|parameter| parameter["in"] != "path");
+        if parameters.is_empty() {
+            operation.remove("parameters");
+        }
+    }
+    if let (Some(input), Some(body)) = (input, operation.get_mut("requestBody")) {
+        body["content"]["application/json"]["schema"] = input;
+        // No body counts as `null`.
+        body["required"] = function.check_input(&Json::null()).is_err().into();
+    }
+    let Some(output) = output else { return };
+    let answer = &mut operation["responses"]["200"]["content"]["application/json"]["schema"];
+    *answer = match function.kind {
+        FunctionKind::Orchestrator => json!({ "anyOf": [output, schema::of("Status")] }),
+        _ => json!({ "allOf": [answer.take(), { "properties": { "output": output } }] }),
+    };
+}
+
+/// A schema that was a document of its own, as one of the components: what it
+/// refers to within itself is now further down.
+fn moved(schema: &Value, name: &str) -> Value {
+    let mut moved = schema.clone();
+    // Where it says what it is called, its references are to that.
+    if moved.get("$id").is_none() {
+        refer(&mut moved, &format!("#/components/schemas/{name}"));
+        if let Some(object) = moved.as_object_mut() {
+            // The dialect of the whole document: what the host checks inputs by.
+            object.remove("$schema");
+        }
+    }
+    moved
+}
+
+fn refer(schema: &mut Value, place: &str) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(|item| refer(item, place)),
+        Value::Object(object) => {
+            for (key, value) in object {
+                match (key.as_str(), value) {
+                    ("$ref", Value::String(to)) => {
+                        if let Some(rest) = to.strip_prefix('#')
+                            && (rest.is_empty() || rest.starts_with('/'))
+                        {
+                            *to = format!("{place}{rest}");
+                        }
+                    }
+                    // What stands there is data, and no schema.
+                    ("const" | "enum" | "default" | "examples", _) => {}
+                    (_, value) => refer(value, place),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_go_along() {
+        let schema = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$defs": { "Item": { "type": "object", "properties": { "next": { "$ref": "#/$defs/Item" } } } },
+            "properties": {
+                "item": { "$ref": "#/$defs/Item" },
+                "self": { "$ref": "#" },
+                "other": { "$ref": "#anchor" },
+                "far": { "$ref": "https://example.org/x" },
+            },
+            "default": { "$ref": "#/$defs/Item" },
+        });
+        assert_eq!(
+            moved(&schema, "A.input"),
+            json!({
+                "$defs": { "Item": { "type": "object", "properties": {
+                    "next": { "$ref": "#/components/schemas/A.input/$defs/Item" } } } },
+                "properties": {
+                    "item": { "$ref": "#/components/schemas/A.input/$defs/Item" },
+                    "self": { "$ref": "#/components/schemas/A.input" },
+                    "other": { "$ref": "#anchor" },
+                    "far": { "$ref": "https://example.org/x" },
+                },
+                "default": { "$ref": "#/$defs/Item" },
+            })
+        );
+        let named = json!({ "$id": "urn:x", "$ref": "#/$defs/Item" });
+        assert_eq!(moved(&named, "A.input"), named);
+        assert_eq!(moved(&json!(true), "A.input"), true);
+    }
+}

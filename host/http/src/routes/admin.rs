@@ -1,0 +1,54 @@
+//! The host: what is deployed, how it is, and what it can do.
+
+use crate::auth::{Access, MANAGE, USE};
+use crate::openapi::operation::{Operation, get, post, put};
+use crate::openapi::{self, schema};
+use crate::{admin, clock, health};
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        get("/admin/functions", MANAGE, "functions", admin::functions)
+            .summary("Every function that is deployed, by name.")
+            .json(200, schema::list(schema::of("Function")), "The functions."),
+        post("/admin/functions/{name}", MANAGE, "invoke", admin::invoke)
+            .summary("Runs one activity by itself.")
+            .path("name", schema::name(), "The activity.")
+            .body_or_none(schema::any())
+            .json(200, schema::of("Invoked"), "Its result.")
+            .refusal(404, "There is no such activity.")
+            .json(422, schema::of("Invoked"), "It returned a failure.")
+            .json(502, schema::of("Invoked"), "It broke.")
+            .json(503, schema::either(["Invoked", "Error"]), "It could not begin.")
+            .json(504, schema::of("Invoked"), "It took too long."),
+        get("/admin/components", MANAGE, "components", admin::components)
+            .summary("Every component that is deployed, by name.")
+            .json(200, schema::list(schema::of("Component")), "The components."),
+        put("/admin/components/{name}", MANAGE, "deploy", admin::deploy)
+            .summary("Deploys a component.")
+            .path("name", schema::name(), "What it is called; its file, without `.wasm`.")
+            .bytes("application/wasm")
+            .json(200, schema::of("Component"), "It takes the place of one of this name.")
+            .json(201, schema::of("Component"), "It is new."),
+        get("/admin/stats", MANAGE, "stats", admin::stats)
+            .summary("Counters since the host's start.")
+            .json(200, schema::of("Stats"), "The counters."),
+        post("/admin/clock/skip", MANAGE, "skipClock", clock::skip)
+            .summary("Skips the clock of the emulator ahead.")
+            .query("by", schema::more_seconds(), "By so much; else to what is next.")
+            .json(200, schema::of("Skipped"), "What time it was, what time it is, and of what.")
+            .refusal(404, "Nothing waits for a time.")
+            .refusal(409, "The host runs by the machine's clock."),
+        get("/healthz", Access::Open, "alive", health::alive)
+            .summary("Whether the process answers.")
+            .json(200, schema::of("Health"), "It does."),
+        get("/readyz", Access::Open, "ready", health::ready)
+            .summary("Whether the host can take work.")
+            .json(200, schema::of("Health"), "It can.")
+            .json(503, schema::of("Health"), "It cannot, and why."),
+        get("/openapi.json", USE, "openapi", openapi::serve).summary("This document.").json(
+            200,
+            schema::object(),
+            "OpenAPI 3.1, with what is deployed now.",
+        ),
+    ]
+}

@@ -1,0 +1,84 @@
+use super::*;
+use crate::auth::USE;
+use crate::urls::canonical_path;
+
+#[test]
+fn every_operation_needs_the_right_key() {
+    let needs = Needs::of(&operations());
+    let base = |rest: &str| managed(rest);
+    let open = Access::Open;
+    for (method, path, expected) in [
+        ("GET", "/healthz".to_owned(), open),
+        ("GET", "/readyz".to_owned(), open),
+        ("HEAD", "/readyz".to_owned(), open),
+        ("POST", "/readyz".to_owned(), MANAGE),
+        ("GET", "/openapi.json".to_owned(), USE),
+        ("POST", "/api/orchestrators/{name}".to_owned(), USE),
+        ("POST", "/api/orchestrators/{name}/{id}".to_owned(), USE),
+        ("POST", base("orchestrators/{name}"), USE),
+        ("POST", base("orchestrators/{name}/{id}"), USE),
+        ("GET", base("instances"), USE),
+        ("GET", base("instances/{id}"), USE),
+        ("HEAD", base("instances/{id}"), USE),
+        ("GET", "/api/instances/{id}/events".to_owned(), USE),
+        ("GET", "/api/instances/{id}/replay".to_owned(), USE),
+        ("GET", "/api/instances/{id}/undo".to_owned(), USE),
+        ("POST", "/api/instances/{id}/undo".to_owned(), MANAGE),
+        ("POST", "/api/instances/{id}/cancel".to_owned(), MANAGE),
+        ("POST", "/api/instances/{id}/undo/{step}/retry".to_owned(), MANAGE),
+        ("POST", "/api/instances/{id}/undo/{step}/done".to_owned(), MANAGE),
+        ("POST", "/api/instances/{id}/undo/{step}/failed".to_owned(), MANAGE),
+        ("POST", base("instances/{id}/raiseEvent/{event}"), USE),
+        ("DELETE", base("instances/{id}"), MANAGE),
+        ("DELETE", base("instances"), MANAGE),
+        ("POST", base("instances/{id}/terminate"), MANAGE),
+        ("POST", base("instances/{id}/suspend"), MANAGE),
+        ("POST", base("instances/{id}/resume"), MANAGE),
+        ("POST", base("instances/{id}/restart"), MANAGE),
+        ("GET", "/admin/functions".to_owned(), MANAGE),
+        ("POST", "/admin/functions/{name}".to_owned(), MANAGE),
+        ("PUT", "/admin/components/{name}".to_owned(), MANAGE),
+        ("POST", "/admin/clock/skip".to_owned(), MANAGE),
+        ("GET", "/admin/stats".to_owned(), MANAGE),
+        ("GET", "/anything".to_owned(), MANAGE),
+    ] {
+        let verb: Method = method.parse().expect("a method");
+        assert_eq!(needs.access(&verb, Some(&path)), expected, "{method} {path}");
+    }
+    assert_eq!(needs.access(&Method::GET, None), MANAGE);
+}
+
+#[test]
+fn what_is_the_hosts_own_and_what_ends_things_takes_a_key_that_may_manage() {
+    for operation in operations() {
+        let Operation { method, path, access, .. } = operation;
+        let health = matches!(&*path, "/healthz" | "/readyz");
+        assert_eq!(access == Access::Open, health, "{method} {path}");
+        if path.starts_with("/admin/") || method == Method::DELETE || method == Method::PUT {
+            assert_eq!(access, MANAGE, "{method} {path}");
+        }
+    }
+}
+
+/// The words of a route have no case, but for those of `/admin` and the like.
+#[test]
+fn the_words_of_every_route_are_known_in_any_case() {
+    for Operation { path, .. } in operations() {
+        if !path.starts_with(BASE) && !path.starts_with("/api/") {
+            continue;
+        }
+        let shouted: Vec<String> = path
+            .split('/')
+            .map(|segment| match segment.starts_with('{') {
+                true => "Some-Id".to_owned(),
+                false => segment.to_ascii_uppercase(),
+            })
+            .collect();
+        let spelled: Vec<&str> = path
+            .split('/')
+            .map(|segment| if segment.starts_with('{') { "Some-Id" } else { segment })
+            .collect();
+        let canonical = canonical_path(&shouted.join("/"));
+        assert_eq!(canonical, Some(spelled.join("/")), "add the words of {path} to urls.rs");
+    }
+}
