@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sagahost_core::{
-    Completion, Failure, FailureKind, Json, LogLevel, Millis, Orchestration, Request, ScopeId,
-    Started, StepOptions, TaskId, UndoChoice,
+    ChildOptions, ChildPolicy, Completion, Failure, FailureKind, Json, LogLevel, Millis,
+    Orchestration, Request, ScopeId, Started, StepOptions, TaskId, UndoChoice,
 };
 use sagahost_wasm::{Fiber, FiberEnd, OrchestrationHost, Runtime, Stop, WasmError};
 
@@ -409,10 +409,22 @@ impl OrchestrationHost for Guest {
         input: Json,
         options: StepOptions,
     ) -> Result<TaskId, Stop> {
-        let StepOptions { undo, scope, pivot, .. } = options;
+        self.call_child(function, input, ChildOptions { step: options, ..ChildOptions::default() })
+    }
+
+    /// A child is started once, whatever is said of its retries.
+    fn call_child(
+        &mut self,
+        function: String,
+        input: Json,
+        options: ChildOptions,
+    ) -> Result<TaskId, Stop> {
+        let ChildOptions { step, id, version, tags } = options;
+        let StepOptions { call, undo, scope, pivot } = step;
         let by_hand = undo == UndoChoice::ByHand;
         let undo = self.1.compensation(&function, undo);
-        self.number(Request::Child { function, input, undo, by_hand, scope, pivot })
+        let policy = ChildPolicy { retry: None, timeout_ms: call.timeout_ms, version, tags };
+        self.number(Request::Child { function, input, undo, id, policy, by_hand, scope, pivot })
     }
 
     fn open_scope(&mut self, parent: ScopeId) -> Result<ScopeId, Stop> {

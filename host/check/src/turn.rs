@@ -72,10 +72,8 @@ impl<'a> Stepper<'a> {
             input: input.clone(),
             execution: "0".repeat(32),
             digest: function.digest.clone(),
-            version: None,
-            trace_parent: None,
-            parent: None,
             deadline: function.timeout_ms.map(|ms| BEGINNING.saturating_add(ms)),
+            ..Started::default()
         };
         let spent = Spent::default();
         let world = World { now: BEGINNING, machines: Vec::new(), effects: Vec::new(), spent };
@@ -369,7 +367,7 @@ impl<'a> Stepper<'a> {
         child: ChildStart,
         queue: &mut VecDeque<(usize, Command)>,
     ) {
-        let ChildStart { task, id, function, input, .. } = child;
+        let ChildStart { task, attempt, id, function, input, policy, .. } = child;
         let parent = Some((machine, task));
         if let Some(there) = stepped.world.machines.iter().position(|it| it.parent == parent) {
             queue.extend(stepped.world.report(there));
@@ -398,14 +396,17 @@ impl<'a> Stepper<'a> {
             input,
             execution: format!("{:032x}", hasher.finish()),
             digest: found.digest.clone(),
-            version: None,
-            trace_parent: None,
+            version: policy.version.or_else(|| above.version.clone()),
+            tags: policy.tags,
             parent: Some(Parent {
                 id: stepped.world.machines[machine].id.to_string(),
                 execution: above.execution.clone(),
                 task,
+                attempt,
             }),
-            deadline: found.timeout_ms.map(|ms| stepped.world.now.saturating_add(ms)),
+            deadline: (policy.timeout_ms.or(found.timeout_ms))
+                .map(|ms| stepped.world.now.saturating_add(ms)),
+            ..Started::default()
         };
         self.start(stepped, started, id, parent, queue);
     }

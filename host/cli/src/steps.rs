@@ -69,7 +69,7 @@ impl Steps {
             Event::EventAwaited { name, .. } => {
                 format!("{} waits for event {}", paint.cyan("→"), paint.bold(name))
             }
-            Event::TaskCancelled { task } => {
+            Event::TaskCancelled { task, .. } => {
                 format!("{} {} given up", paint.dim("·"), self.task(*task))
             }
             Event::TaskCompleted { task, attempt, started_at, output, logs } => {
@@ -93,6 +93,10 @@ impl Steps {
             Event::TimerFired { .. } => format!("{} timer", paint.green("✓")),
             Event::EventRaised { name, input } => {
                 format!("{} event {} {}", paint.green("⚑"), paint.bold(name), value(input, paint))
+            }
+            Event::Begun => paint.green("begins"),
+            Event::ContinuedAsNew { input } => {
+                format!("{} {}", paint.green("continues as new"), value(input, paint))
             }
             Event::Suspended { reason } => {
                 format!("{} {}", paint.yellow("suspended"), shorten(reason, 1_000))

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use crate::instance::{Asked, End, Instance, Task, TaskKind, TaskState, Unwind, Wake};
 use crate::undos::UndoState;
 use crate::{
-    BlockedReason, Cause, Event, Failure, Json, Millis, Record, Repair, ScopeId, TaskId, UndoId,
-    Work,
+    BlockedReason, Cause, Event, Failure, HTTP_ACCEPTED, HTTP_FUNCTION, Json, Millis, Record,
+    Repair, ScopeId, TaskId, UndoId, Work,
 };
 
 impl Instance {
@@ -28,12 +28,29 @@ impl Instance {
                 self.add_step(*task, at, kind, *scope, *pivot);
                 self.arm(*task, undo.as_ref(), at);
             }
-            Event::ChildScheduled { task, function, input, id, undo, by_hand, scope, pivot } => {
+            Event::Begun => {
+                self.pending = false;
+                self.begun_at = at;
+                self.wakes.retain(|(_, wake)| *wake != Wake::Begin);
+            }
+            Event::ContinuedAsNew { .. } => {}
+            Event::ChildScheduled {
+                task,
+                function,
+                input,
+                id,
+                undo,
+                by_hand,
+                scope,
+                pivot,
+                policy,
+            } => {
                 let kind = TaskKind::Child {
                     function: function.clone(),
                     input: input.clone(),
                     id: id.clone(),
                     by_hand: *by_hand,
+                    policy: Box::new(policy.clone()),
                 };
                 self.add_step(*task, at, kind, *scope, *pivot);
                 self.arm(*task, undo.as_ref(), at);
@@ -42,7 +59,17 @@ impl Instance {
                 self.take_over(*task, handed, true, at);
                 self.complete(*task, at, Ok(output.clone()));
             }
-            Event::ChildFailed { task, failure, handed } => {
+            Event::ChildFailed { task, retry_at: Some(retry_at), .. } => {
+                // That an attempt begins is not journaled, only how it ends.
+                if let Some(TaskState::Running { attempt } | TaskState::Retrying { attempt, .. }) =
+                    self.tasks.get(*task as usize).map(|task| &task.state)
+                {
+                    let attempt = attempt + 1;
+                    self.set_state(*task, TaskState::Retrying { attempt, at: *retry_at });
+                    self.wakes.insert((*retry_at, Wake::Task(*task)));
+                }
+            }
+            Event::ChildFailed { task, failure, handed, .. } => {
                 self.take_over(*task, handed, false, at);
                 self.complete(*task, at, Err(failure.clone()));
             }
@@ -118,9 +145,12 @@ impl Instance {
                     None => self.waits.entry(name.clone()).or_default().push_back(*task),
                 }
             }
-            Event::TaskCancelled { task } => {
+            Event::TaskCancelled { task, requeued } => {
                 self.asked.push(Asked::Cancel(*task));
-                self.cancel(*task);
+                match requeued {
+                    true => self.requeue(*task, at),
+                    false => self.cancel(*task),
+                }
             }
             Event::TaskCompleted { task, output, .. } => {
                 self.complete(*task, at, Ok(output.clone()));
@@ -201,9 +231,7 @@ impl Instance {
 
     fn set_state(&mut self, task: TaskId, state: TaskState) {
         let Some(found) = self.tasks.get_mut(task as usize) else { return };
-        if let (TaskState::Retrying { at, .. }, TaskKind::Activity { .. }) =
-            (&found.state, &found.kind)
-        {
+        if let TaskState::Retrying { at, .. } = &found.state {
             self.wakes.remove(&(*at, Wake::Task(task)));
         }
         found.state = state;
@@ -237,6 +265,15 @@ impl Instance {
         let past_pivot = self.past_pivot;
         let Some(found) = self.tasks.get_mut(task as usize) else { return };
         found.unknown |= failure.kind.outcome_unknown();
+        if let TaskKind::Activity { function, .. } = &found.kind
+            && function == HTTP_FUNCTION
+            && failure.code == HTTP_ACCEPTED
+        {
+            // The other side took it. From now on it is asked for its answer.
+            found.unknown = true;
+            found.uncounted += 1;
+            found.mended = failure.details.clone();
+        }
         let maybe_passed = found.pivot && found.unknown;
         if matches!(failure.kind, crate::FailureKind::HostLost | crate::FailureKind::Cancelled) {
             found.given_up = Some(attempt);
@@ -317,7 +354,7 @@ impl Instance {
         self.waits.clear();
         let tasks = &self.tasks;
         self.wakes.retain(|(_, wake)| match wake {
-            Wake::Deadline => false,
+            Wake::Begin | Wake::Deadline => false,
             Wake::Undo(_) => true,
             Wake::Task(task) => !matches!(
                 tasks.get(*task as usize).map(|task| &task.kind),
@@ -348,6 +385,22 @@ impl Instance {
         task.scheduled_at = at;
         self.open_steps += 1;
         self.stuck.remove(&work);
+    }
+
+    /// A wait is given up for which an event had come that the code was not
+    /// given: it goes to the next wait, or before all that came later.
+    fn requeue(&mut self, task: TaskId, at: Millis) {
+        let Some(found) = self.tasks.get_mut(task as usize) else { return };
+        let (TaskKind::Event { name }, TaskState::Done(Ok(input))) = (&found.kind, &found.state)
+        else {
+            return;
+        };
+        let (name, input) = (name.clone(), input.clone());
+        found.state = TaskState::Cancelled;
+        match self.waits.get_mut(&name).and_then(VecDeque::pop_front) {
+            Some(next) => self.complete(next, at, Ok(input)),
+            None => self.raised.entry(name).or_default().push_front(input),
+        }
     }
 
     fn cancel(&mut self, task: TaskId) {

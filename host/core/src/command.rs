@@ -2,8 +2,8 @@
 
 use crate::instance::Attempt;
 use crate::{
-    Failure, HandedUndo, JournalError, Json, Logs, Millis, Record, Repair, RuntimeStatus, TaskId,
-    UndoId, Work,
+    ChildPolicy, Failure, HandedUndo, JournalError, Json, Logs, Millis, Record, Repair,
+    RuntimeStatus, TaskId, UndoId, Work,
 };
 
 /// What comes in from outside the orchestration.
@@ -121,12 +121,16 @@ pub enum Rejected {
 pub struct ChildStart {
     /// The step it is.
     pub task: TaskId,
+    /// Which attempt of the step, from 1.
+    pub attempt: u32,
     /// Its instance id.
     pub id: String,
     /// Its orchestrator.
     pub function: String,
     /// Its input.
     pub input: Json,
+    /// Its version, tags and deadline.
+    pub policy: ChildPolicy,
     /// Whether it may have been started before.
     pub again: bool,
 }
@@ -165,6 +169,9 @@ pub struct Turn {
     pub stuck: bool,
     /// Whether the orchestration ended in this turn.
     pub ended: bool,
+    /// Where it continued as new, the place among the events with which its
+    /// new journal begins; what is before belongs to no journal any more.
+    pub fresh: Option<usize>,
 }
 
 impl Turn {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallPolicy, Compensation, Failure, HandedUndo, Json, Millis, Repair, ScopeId, StepOutcome,
-    TaskId, UndoId,
+    CallPolicy, ChildPolicy, Compensation, Failure, HandedUndo, Json, Millis, Repair, ScopeId,
+    Started, StepOutcome, TaskId, UndoId,
 };
 
 /// What was written to stdout and stderr during an attempt, up to a limit.
@@ -38,45 +38,6 @@ pub enum LogLevel {
     Info,
     Warn,
     Error,
-}
-
-/// How an orchestration began.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Started {
-    /// The orchestrator's name.
-    pub name: String,
-    /// Its input.
-    pub input: Json,
-    /// 32 hex digits, another for each execution, also of the same instance
-    /// id. Idempotency keys, UUIDs and random numbers derive from it.
-    pub execution: String,
-    /// The digest of the component it runs on, to its end.
-    pub digest: String,
-    /// The version that was asked for at the start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// The W3C `traceparent` that came with the start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trace_parent: Option<String>,
-    /// The orchestration whose step this one is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<Parent>,
-    /// When the saga is undone, if it has not ended or passed its pivot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline: Option<Millis>,
-}
-
-/// The step of another orchestration that a child orchestration is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Parent {
-    /// The parent's instance id.
-    pub id: String,
-    /// The parent's execution.
-    pub execution: String,
-    /// The step.
-    pub task: TaskId,
 }
 
 /// Why a saga is undone as a whole. The orchestrator's code does not run any
@@ -185,6 +146,9 @@ pub enum Event {
         /// Whether the saga can only go forward once it is complete.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pivot: bool,
+        /// What else was said about it.
+        #[serde(default, skip_serializing_if = "ChildPolicy::is_default")]
+        policy: ChildPolicy,
     },
     /// A child orchestration completed.
     ChildCompleted {
@@ -203,6 +167,9 @@ pub enum Event {
         task: TaskId,
         /// Why.
         failure: Failure,
+        /// When it is started again, as another orchestration in its place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Millis>,
         /// What would undo the rest of it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         handed: Vec<HandedUndo>,
@@ -340,6 +307,10 @@ pub enum Event {
     TaskCancelled {
         /// The task.
         task: TaskId,
+        /// Whether an event had come for it that the code was not given: it
+        /// goes to the next wait.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        requeued: bool,
     },
     /// An attempt gave a result, and the task is complete.
     TaskCompleted {
@@ -415,6 +386,14 @@ pub enum Event {
         level: LogLevel,
         /// The line.
         message: String,
+    },
+    /// The time has come at which the orchestration was to begin.
+    Begun,
+    /// The orchestrator returned, and begins anew with this input. The last
+    /// event of its journal: the next one begins with [`Event::Started`].
+    ContinuedAsNew {
+        /// The input.
+        input: Json,
     },
     /// The orchestration cannot go on for now.
     Blocked(BlockedReason),

@@ -217,6 +217,7 @@ impl Instance {
         }
         for (at, wake) in &self.wakes {
             match wake {
+                Wake::Begin => 3u8.hash(state),
                 Wake::Deadline => 0u8.hash(state),
                 Wake::Task(task) => (1u8, task).hash(state),
                 Wake::Undo(undo) => (2u8, undo).hash(state),
@@ -317,10 +318,7 @@ mod tests {
             input: Json::null(),
             execution: "e".into(),
             digest: "d".into(),
-            version: None,
-            trace_parent: None,
-            parent: None,
-            deadline: None,
+            ..Started::default()
         };
         Orchestration::start(0, started)
     }

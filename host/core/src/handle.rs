@@ -3,11 +3,12 @@
 use crate::command::{ChildStart, Command, Rejected};
 use crate::instance::{Attempt, TaskKind, TaskState, Wake};
 use crate::orchestration::Orchestration;
+use crate::replay::Cursor;
 use crate::retry::{Attempted, next_attempt, next_attempt_always};
 use crate::undos::UndoState;
 use crate::{
-    Cause, Event, Failure, FailureKind, HandedUndo, Json, Logs, Millis, Repair, RetryPolicy,
-    TaskId, UndoId, Work,
+    Cause, Event, Failure, FailureKind, HTTP_ACCEPTED, HTTP_FUNCTION, HandedUndo, Json, Logs,
+    Millis, Repair, RetryPolicy, TaskId, UndoId, Work,
 };
 
 /// A step whose attempts were lost this often with their host is taken to be
@@ -113,9 +114,15 @@ impl Orchestration {
             ended_at: self.now,
             chance: self.cursor.chance(task, attempt),
         };
+        // A request that was accepted is asked for its answer, however often
+        // that takes.
+        let answer_at = (failure.code == HTTP_ACCEPTED && is_http(&found.kind))
+            .then(|| self.now.saturating_add(failure.retry_after_ms.unwrap_or(0)));
         let may_be_passed = found.pivot && (found.unknown || failure.kind.outcome_unknown());
         let retry_at = if self.instance.is_unwound(task) && !found.pivot {
             None
+        } else if answer_at.is_some() {
+            answer_at
         } else if self.instance.past_pivot || may_be_passed {
             attempt_for_ever(&policy.retry, &failure, attempted)
         } else {
@@ -170,9 +177,28 @@ impl Orchestration {
         ) {
             return;
         }
+        let TaskState::Running { attempt } = found.state else { return };
+        let retry_at = match (&found.kind, &outcome) {
+            (TaskKind::Child { policy, .. }, Err(failure)) if !self.instance.is_unwound(task) => {
+                // Whether one of its steps may be retried says nothing of it
+                // as a whole.
+                let failure = Failure { retryable: true, ..failure.clone() };
+                let attempted = Attempted {
+                    counted: attempt,
+                    scheduled_at: found.scheduled_at,
+                    ended_at: self.now,
+                    chance: self.cursor.chance(task, attempt),
+                };
+                // What it hands over would be undone for the attempt that
+                // follows, too.
+                let retry = policy.retry.as_ref().filter(|_| handed.is_empty());
+                retry.and_then(|retry| next_attempt(retry, &failure, attempted))
+            }
+            _ => None,
+        };
         self.record(match outcome {
             Ok(output) => Event::ChildCompleted { task, output, handed },
-            Err(failure) => Event::ChildFailed { task, failure, handed },
+            Err(failure) => Event::ChildFailed { task, failure, retry_at, handed },
         });
     }
 
@@ -211,6 +237,10 @@ impl Orchestration {
             }
             self.instance.wakes.remove(&(at, wake));
             match wake {
+                Wake::Begin => {
+                    self.record(Event::Begun);
+                    self.cursor = Cursor::new(&self.instance, false);
+                }
                 Wake::Deadline => self.deadline_passed(),
                 // Nothing to journal where a retry begins: that follows from
                 // the failure that was journaled with its time.
@@ -251,19 +281,29 @@ impl Orchestration {
                 }
             }
         }
-        for (task, found) in self.instance.tasks.iter().enumerate() {
-            if let (TaskKind::Child { function, input, id, .. }, TaskState::Running { .. }) =
-                (&found.kind, &found.state)
-            {
-                self.turn.children.push(ChildStart {
-                    task: task as TaskId,
-                    id: id.clone(),
-                    function: function.clone(),
-                    input: input.clone(),
-                    again: true,
-                });
-            }
+        for task in 0..self.instance.tasks.len() as TaskId {
+            self.start_child(task, true);
         }
+    }
+
+    /// Has the child started that this task is, if it is one that runs.
+    pub(crate) fn start_child(&mut self, task: TaskId, again: bool) {
+        let found = &self.instance.tasks[task as usize];
+        let (TaskKind::Child { function, input, policy, .. }, TaskState::Running { attempt }) =
+            (&found.kind, &found.state)
+        else {
+            return;
+        };
+        let start = ChildStart {
+            task,
+            attempt: *attempt,
+            id: self.instance.child_id(task),
+            function: function.clone(),
+            input: input.clone(),
+            policy: (**policy).clone(),
+            again,
+        };
+        self.turn.children.push(start);
     }
 
     /// That a retry begins is not journaled. One that is out in this host has
@@ -271,7 +311,7 @@ impl Orchestration {
     fn resume_retries(&mut self, alive: &[Work], since: Millis) {
         for (at, wake) in self.instance.wakes.clone() {
             let work = match wake {
-                Wake::Deadline => continue,
+                Wake::Begin | Wake::Deadline => continue,
                 Wake::Task(task) => Work::Step(task),
                 Wake::Undo(undo) => Work::Undo(undo),
             };
@@ -331,4 +371,8 @@ fn attempt_for_ever(
 ) -> Option<Millis> {
     let again = failure.retryable && !policy.do_not_retry.contains(&failure.code);
     again.then(|| next_attempt_always(policy, attempted))
+}
+
+fn is_http(kind: &TaskKind) -> bool {
+    matches!(kind, TaskKind::Activity { function, .. } if function == HTTP_FUNCTION)
 }

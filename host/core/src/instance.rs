@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use crate::scopes::Scopes;
 use crate::undos::Undo;
 use crate::{
-    BlockedReason, CallPolicy, Cause, Failure, Json, Millis, RuntimeStatus, ScopeId, Started,
-    TaskId, UndoId, UndoneStep, Work,
+    BlockedReason, CallPolicy, Cause, ChildPolicy, Failure, Json, Millis, RuntimeStatus, ScopeId,
+    Started, TaskId, UndoId, UndoneStep, Work,
 };
 
 /// What the orchestrator asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TaskKind {
     Activity { function: String, input: Json, policy: CallPolicy },
-    Child { function: String, input: Json, id: String, by_hand: bool },
+    Child { function: String, input: Json, id: String, by_hand: bool, policy: Box<ChildPolicy> },
     Timer { fire_at: Millis },
     Event { name: String },
     Compensation { scope: ScopeId },
@@ -76,6 +76,7 @@ pub(crate) enum Asked {
 /// What time brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wake {
+    Begin,
     Deadline,
     Task(TaskId),
     Undo(UndoId),
@@ -133,6 +134,10 @@ pub(crate) struct Unwind {
 pub struct Instance {
     pub(crate) started: Started,
     pub(crate) started_at: Millis,
+    /// When its code began, or was to.
+    pub(crate) begun_at: Millis,
+    /// Whether the time at which it is to begin has not come.
+    pub(crate) pending: bool,
     pub(crate) updated: Millis,
     pub(crate) custom_status: Option<Json>,
     pub(crate) end: Option<End>,
@@ -173,12 +178,22 @@ pub struct Instance {
 impl Instance {
     /// The state right after the first event.
     pub fn new(at: Millis, started: Started) -> Self {
-        let wakes = started.deadline.map(|at| (at, Wake::Deadline)).into_iter().collect();
+        let begins = started.start_at.filter(|begins| *begins > at);
+        let deadline = started.deadline.map(|at| (at, Wake::Deadline));
+        let wakes = deadline.into_iter().chain(begins.map(|at| (at, Wake::Begin))).collect();
+        let carried = started.carried.as_deref();
+        let mut raised: HashMap<String, VecDeque<Json>> = HashMap::new();
+        for (name, input) in carried.iter().flat_map(|carried| &carried.events) {
+            raised.entry(name.clone()).or_default().push_back(input.clone());
+        }
+        let custom_status = carried.and_then(|carried| carried.custom_status.clone());
         Instance {
             started,
             started_at: at,
+            begun_at: begins.unwrap_or(at),
+            pending: begins.is_some(),
             updated: at,
-            custom_status: None,
+            custom_status,
             end: None,
             blocked: None,
             tasks: Vec::new(),
@@ -186,7 +201,7 @@ impl Instance {
             completions: Vec::new(),
             delivered: 0,
             waits: HashMap::new(),
-            raised: HashMap::new(),
+            raised,
             wakes,
             scopes: Scopes::new(),
             undos: BTreeMap::new(),
@@ -243,6 +258,7 @@ impl Instance {
         match &self.end {
             // An undo needs no code, and goes on all the same.
             None if self.suspended && self.unwinding.is_none() => RuntimeStatus::Suspended,
+            None if self.pending && self.unwinding.is_none() => RuntimeStatus::Pending,
             None => RuntimeStatus::Running,
             Some(End::Completed(_)) => RuntimeStatus::Completed,
             Some(End::Failed(_)) => RuntimeStatus::Failed,
@@ -304,6 +320,20 @@ impl Instance {
         format!("{}-{task}", self.started.execution)
     }
 
+    /// The instance id of a child, in its present attempt.
+    pub(crate) fn child_id(&self, task: TaskId) -> String {
+        let Some(found) = self.tasks.get(task as usize) else { return String::new() };
+        let attempt = match found.state {
+            TaskState::Running { attempt } | TaskState::Retrying { attempt, .. } => attempt,
+            _ => 1,
+        };
+        match &found.kind {
+            TaskKind::Child { id, .. } if attempt > 1 => format!("{id}:{attempt}"),
+            TaskKind::Child { id, .. } => id.clone(),
+            _ => String::new(),
+        }
+    }
+
     /// Why it is being undone as a whole, or was.
     pub fn unwinding(&self) -> Option<&Cause> {
         self.unwinding.as_ref()
@@ -315,10 +345,14 @@ impl Instance {
     }
 
     /// The instance ids of the child orchestrations that have not ended.
-    pub fn open_children(&self) -> Vec<&str> {
-        let open = self.tasks.iter().filter_map(|task| match (&task.kind, &task.state) {
-            (TaskKind::Child { id, .. }, TaskState::Running { .. }) => Some(id.as_str()),
-            _ => None,
+    pub fn open_children(&self) -> Vec<String> {
+        let open = self.tasks.iter().enumerate().filter_map(|(task, found)| {
+            match (&found.kind, &found.state) {
+                (TaskKind::Child { .. }, TaskState::Running { .. }) => {
+                    Some(self.child_id(task as TaskId))
+                }
+                _ => None,
+            }
         });
         open.collect()
     }

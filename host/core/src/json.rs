@@ -50,6 +50,12 @@ impl Json {
     }
 }
 
+impl Default for Json {
+    fn default() -> Self {
+        Json::null()
+    }
+}
+
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()

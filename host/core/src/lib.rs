@@ -5,6 +5,7 @@
 //! is to be done comes out as data. That is why all of it can be tested
 //! exhaustively, and quickly.
 
+mod again;
 mod apply;
 mod command;
 mod event;
@@ -17,6 +18,7 @@ mod orchestration;
 mod replay;
 mod retry;
 mod scopes;
+mod started;
 mod undo;
 mod undos;
 mod unwind;
@@ -33,5 +35,6 @@ pub use model::*;
 pub use orchestration::Orchestration;
 pub use replay::Request;
 pub use retry::{Attempted, next_attempt};
+pub use started::{Carried, ChildPolicy, Parent, Started};
 pub use undo::*;
 pub use undos::{PlannedUndo, Stuck, UndoState};

@@ -4,12 +4,12 @@
 
 use std::collections::HashSet;
 
-use crate::command::{ChildStart, Completion, LoadError, Mismatch, Turn};
+use crate::command::{Completion, LoadError, Mismatch, Turn};
 use crate::instance::{Asked, End, Instance, TaskState};
 use crate::replay::{Cursor, Request};
 use crate::{
-    BlockedReason, Cause, Compensation, Event, Failure, FailureKind, Json, LogLevel, Logs, Millis,
-    Record, Started, TaskId, Work, decode_chunk,
+    BadInstanceId, BlockedReason, Cause, Compensation, Event, Failure, FailureKind, Json, LogLevel,
+    Logs, Millis, Record, Started, TaskId, Work, check_instance_id, decode_chunk,
 };
 
 /// An orchestration at work: its state, how far its code has come, and the
@@ -95,11 +95,15 @@ impl Orchestration {
     pub fn may_run(&self) -> bool {
         self.instance.end.is_none()
             && !self.instance.suspended
+            && !self.instance.pending
             && self.instance.unwinding.is_none()
             && !matches!(self.instance.blocked, Some(BlockedReason::PastPivot { .. }))
     }
 
     pub(crate) fn attempt(&mut self, work: Work) {
+        if let Work::Step(task) = work {
+            self.start_child(task, false);
+        }
         self.turn.attempts.extend(self.instance.attempt_of(work));
     }
 
@@ -157,17 +161,12 @@ impl Orchestration {
                     }),
                 }
             }
-            Request::Child { function, input, undo, by_hand, scope, pivot } => {
+            Request::Child { function, input, undo, id, policy, by_hand, scope, pivot } => {
                 let undo = undo.filter(|_| !self.instance.past_pivot);
-                let impossible = undo.as_ref().and_then(not_deployed);
-                let id = format!("{}:{task:04x}", self.instance.started.execution);
-                let start = ChildStart {
-                    task,
-                    id: id.clone(),
-                    function: function.clone(),
-                    input: input.clone(),
-                    again: false,
-                };
+                let id =
+                    id.unwrap_or_else(|| format!("{}:{task:04x}", self.instance.started.execution));
+                let bad_id = check_instance_id(&id).err().map(bad_child_id);
+                let impossible = undo.as_ref().and_then(not_deployed).or(bad_id);
                 let event = Event::ChildScheduled {
                     task,
                     function,
@@ -177,12 +176,14 @@ impl Orchestration {
                     by_hand,
                     scope,
                     pivot,
+                    policy,
                 };
                 self.record(event);
                 match impossible {
-                    None => self.turn.children.push(start),
+                    None => self.start_child(task, false),
                     Some(failure) => {
-                        self.record(Event::ChildFailed { task, failure, handed: Vec::new() });
+                        let (retry_at, handed) = (None, Vec::new());
+                        self.record(Event::ChildFailed { task, failure, retry_at, handed });
                     }
                 }
             }
@@ -197,7 +198,8 @@ impl Orchestration {
             }
             Request::Event { name } => self.record(Event::EventAwaited { task, name }),
             Request::Cancel { task } => {
-                self.record(Event::TaskCancelled { task });
+                let requeued = self.instance.has_event(task) && !self.cursor.was_given(task);
+                self.record(Event::TaskCancelled { task, requeued });
                 return Ok(task);
             }
             Request::OpenScope { parent } => {
@@ -257,6 +259,7 @@ impl Orchestration {
         }
         match result {
             Ok(output) => match self.left_open() {
+                None if self.cursor.again.is_some() => {}
                 None => self.finish(Event::Completed { output }),
                 Some(failure) => self.code_failed(failure),
             },
@@ -350,4 +353,9 @@ fn not_deployed(undo: &Compensation) -> Option<Failure> {
         undo.function
     );
     Some(Failure { retryable: false, ..Failure::host(FailureKind::NotStarted, message) })
+}
+
+fn bad_child_id(error: BadInstanceId) -> Failure {
+    let message = format!("the id that it was to have is not allowed: {error}");
+    Failure { retryable: false, ..Failure::host(FailureKind::NotStarted, message) }
 }

@@ -6,13 +6,16 @@
 //! compared with the journal's and nothing new is written. From there on it
 //! is live.
 
+use std::collections::HashSet;
+
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::instance::{Asked, End, Instance, TaskKind};
+use crate::instance::{Asked, End, Instance, TaskKind, TaskState};
 use crate::scopes::MAX_SCOPE_DEPTH;
 use crate::{
-    CallPolicy, Compensation, Failure, FailureKind, Json, Millis, Mismatch, ScopeId, TaskId,
+    CallPolicy, ChildPolicy, Compensation, Failure, FailureKind, Json, Millis, Mismatch, ScopeId,
+    TaskId,
 };
 
 /// What an orchestrator's code can ask for.
@@ -41,6 +44,10 @@ pub enum Request {
         input: Json,
         /// How it is undone once it is complete; not compared on replay.
         undo: Option<Compensation>,
+        /// Its instance id, where it is not derived; not compared on replay.
+        id: Option<String>,
+        /// What else is said about it; not compared on replay.
+        policy: ChildPolicy,
         /// Whether nothing that it did is undone.
         by_hand: bool,
         /// The scope it belongs to.
@@ -90,6 +97,11 @@ pub(crate) struct Cursor {
     /// Tasks asked for so far, and scopes opened.
     tasks: usize,
     scopes: usize,
+    /// The tasks whose completions were given out.
+    handed_out: HashSet<TaskId>,
+    /// With which input the code wants to begin anew when it returns, and
+    /// whether with the events that it was not given.
+    pub(crate) again: Option<(Json, bool)>,
     /// Completions given out in answer to "any task", and how many the code
     /// may have while replaying.
     given: usize,
@@ -125,16 +137,23 @@ impl Cursor {
         let mut seed = [0; 8];
         seed.copy_from_slice(&digest[16..24]);
         let seed = u64::from_le_bytes(seed);
+        // Code that never asked for anything has nothing to repeat.
+        let replaying = replaying
+            && (!instance.asked.is_empty()
+                || instance.end.is_some()
+                || instance.code_failed.is_some());
         Cursor {
             replaying,
             begun: false,
             requests: 0,
             tasks: 0,
             scopes: 1,
+            handed_out: HashSet::new(),
+            again: None,
             given: 0,
             limit: instance.delivered,
             seen: if replaying { instance.delivered } else { 0 },
-            now: instance.started_at,
+            now: instance.begun_at,
             namespace: Uuid::from_bytes(namespace),
             uuids: 0,
             random: seed,
@@ -248,6 +267,14 @@ impl Cursor {
         self.begun = true;
         let limit = if self.replaying { self.limit } else { instance.completions.len() };
         let place = if tasks.is_empty() {
+            // A wait that was given up, and whose event went to another one.
+            let gone = |place: usize| {
+                let (task, _) = instance.completions[place];
+                matches!(instance.tasks[task as usize].state, TaskState::Cancelled)
+            };
+            while self.given < limit && gone(self.given) {
+                self.given += 1;
+            }
             let place = self.given;
             if place >= limit {
                 return Ok(None);
@@ -268,7 +295,13 @@ impl Cursor {
             ));
         }
         self.now = self.now.max(at);
+        self.handed_out.insert(task);
         Ok(Some(task))
+    }
+
+    /// Whether the code was given the completion of this task.
+    pub(crate) fn was_given(&self, task: TaskId) -> bool {
+        self.handed_out.contains(&task)
     }
 
     fn first_of(
@@ -289,6 +322,7 @@ impl Cursor {
         self.placed = instance.completions.len();
         Ok(tasks
             .iter()
+            .filter(|task| instance.tasks[**task as usize].state != TaskState::Cancelled)
             .filter_map(|task| self.places[*task as usize])
             .map(|place| place as usize)
             .filter(|place| *place < limit)
@@ -402,6 +436,11 @@ fn short(text: &str) -> String {
     const LONGEST: usize = 300;
     match text.char_indices().nth(LONGEST) {
         None => text.to_owned(),
-        Some((end, _)) => format!("{}...", &text[..end]),
+        // Two that differ only further on are not to look alike.
+        Some((end, _)) => {
+            let digest = Sha256::digest(text.as_bytes());
+            let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{}... ({} bytes, sha256 {digest})", &text[..end], text.len())
+        }
     }
 }

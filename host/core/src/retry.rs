@@ -28,8 +28,8 @@ pub fn next_attempt(
     if policy.max_attempts != 0 && attempted.counted >= policy.max_attempts {
         return None;
     }
-    let at =
-        attempted.ended_at.saturating_add(interval(policy, attempted.counted, attempted.chance));
+    let pause = interval(policy, attempted.counted, attempted.chance);
+    let at = attempted.ended_at.saturating_add(pause.max(failure.retry_after_ms.unwrap_or(0)));
     match policy.total_time_ms {
         Some(total) if at > attempted.scheduled_at.saturating_add(total) => None,
         _ => Some(at),

@@ -143,12 +143,12 @@ impl Instance {
         completed: bool,
         at: Millis,
     ) {
-        let Some(TaskKind::Child { id, by_hand, .. }) =
+        let Some(TaskKind::Child { by_hand, .. }) =
             self.tasks.get(task as usize).map(|task| &task.kind)
         else {
             return;
         };
-        let (child, by_hand) = (id.clone(), *by_hand);
+        let (child, by_hand) = (self.child_id(task), *by_hand);
         let own = UndoId::from(task);
         if by_hand || (completed && self.undos.contains_key(&own)) {
             return;
@@ -361,7 +361,15 @@ impl Instance {
             compensation.input = Some(Self::undo_input(undo, &undone));
             Some(HandedUndo { compensation, undone, stage })
         });
-        handed.collect()
+        let mut handed: Vec<HandedUndo> = handed.collect();
+        // What earlier executions did is undone after that.
+        let after = handed.iter().map(|undo| undo.stage + 1).max().unwrap_or(0);
+        let carried = self.started.carried.iter().flat_map(|carried| &carried.handed);
+        handed.extend(carried.map(|undo| {
+            let stage = undo.stage + after;
+            HandedUndo { stage, ..undo.clone() }
+        }));
+        handed
     }
 
     /// What needs a person.

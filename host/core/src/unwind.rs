@@ -228,7 +228,7 @@ impl Orchestration {
                 }
                 self.turn.children.retain(|start| !fresh(start));
                 let (failure, handed) = (not_begun(), Vec::new());
-                self.record(Event::ChildFailed { task, failure, handed });
+                self.record(Event::ChildFailed { task, failure, retry_at: None, handed });
             }
             _ => {}
         }
@@ -242,9 +242,9 @@ impl Orchestration {
             return;
         }
         match &found.kind {
-            TaskKind::Child { id, .. } => self.turn.child_stops.push(ChildStop {
+            TaskKind::Child { .. } => self.turn.child_stops.push(ChildStop {
                 task,
-                id: id.clone(),
+                id: self.instance.child_id(task),
                 reason: reason.to_owned(),
                 terminate,
             }),

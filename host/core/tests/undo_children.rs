@@ -202,7 +202,7 @@ fn a_child_by_hand_leaves_nothing_to_undo() {
 
 #[test]
 fn a_child_that_is_told_to_hand_over_ends_what_runs_and_undoes_nothing() {
-    let parent = Parent { id: ROOT.into(), execution: "e".into(), task: 0 };
+    let parent = Parent { id: ROOT.into(), execution: "e".into(), task: 0, attempt: 1 };
     let started = Started { parent: Some(parent), ..started() };
     let script = vec![step(0).op(), Try(0), step(1).op(), Try(1)];
     let mut world = World::start_with(script, CallPolicy::default(), started);
@@ -226,7 +226,7 @@ fn a_child_that_is_told_to_hand_over_ends_what_runs_and_undoes_nothing() {
 
 #[test]
 fn an_undo_that_is_stuck_in_a_child_is_handed_over_as_it_was_mended() {
-    let parent = Parent { id: ROOT.into(), execution: "e".into(), task: 0 };
+    let parent = Parent { id: ROOT.into(), execution: "e".into(), task: 0, attempt: 1 };
     let started = Started { parent: Some(parent), ..started() };
     let script = vec![step(0).op(), Try(0), Op::Compensate(0), Await(1)];
     let mut world = World::start_with(script, CallPolicy::default(), started);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sagahost_core::{
-    Command, Json, Millis, Record, Repair, RuntimeStatus, Started, UndoId, check_instance_id,
+    Command, Json, Millis, Record, Repair, RuntimeStatus, Started, Tags, UndoId, check_instance_id,
     decode_chunk,
 };
 use sagahost_store::{
@@ -39,6 +39,10 @@ pub struct StartRequest {
     /// passed its pivot. Goes before what the orchestrator's own description
     /// says.
     pub deadline: Option<Duration>,
+    /// Words by which the instance can be found, each with a value.
+    pub tags: Tags,
+    /// When its code first runs; at once where that is past, or not given.
+    pub start_at: Option<Millis>,
 }
 
 /// How an orchestration ended.
@@ -137,7 +141,8 @@ impl Engine {
         replace: Replace,
     ) -> Result<(String, oneshot::Receiver<Result<(), StartError>>), StartError> {
         self.open(StartError::ShuttingDown)?;
-        let StartRequest { name, id, input, version, trace_parent, deadline } = request;
+        let StartRequest { name, id, input, version, trace_parent, deadline, tags, start_at } =
+            request;
         let function = match self.inner.runtime.function(&name) {
             Some(function) if function.kind == FunctionKind::Orchestrator => function,
             _ => {
@@ -152,15 +157,19 @@ impl Engine {
             .map_err(|problem| StartError::BadInput { name: name.clone(), problem })?;
         let deadline_ms =
             deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
+        let now = self.inner.clock().now();
+        let begins = start_at.map_or(now, |at| at.max(now));
         let started = Started {
             name,
             input,
             execution: new_id(),
             digest: function.digest.clone(),
             version,
+            tags,
             trace_parent,
-            parent: None,
-            deadline: deadline_from(self.inner.clock().now(), deadline_ms.or(function.timeout_ms)),
+            start_at: start_at.filter(|at| *at > now),
+            deadline: deadline_from(begins, deadline_ms.or(function.timeout_ms)),
+            ..Started::default()
         };
         let outcome = self.inner.begin(&id, started, replace);
         Ok((id, outcome))

@@ -63,7 +63,7 @@ impl Inner {
             name: started.name.clone(),
             input: started.input.clone(),
             created: self.clock().now(),
-            tags: Default::default(),
+            tags: started.tags.clone(),
         };
         let (ack, outcome) = oneshot::channel();
         let message =
@@ -78,10 +78,12 @@ impl Inner {
             id: cell.id.to_string(),
             execution: body.execution.to_string(),
             task: child.task,
+            attempt: child.attempt,
         };
-        let trace_parent = {
+        let (trace_parent, version) = {
             let guest = guest::lock(&body.guest);
-            guest.orchestration.instance().started().trace_parent.clone()
+            let started = guest.orchestration.instance().started();
+            (started.trace_parent.clone(), started.version.clone())
         };
         let function = match self.runtime.function(&child.function) {
             Some(function) if function.kind == FunctionKind::Orchestrator => Some(function),
@@ -94,10 +96,15 @@ impl Inner {
                 input: child.input,
                 execution: new_id(),
                 digest: function.digest.clone(),
-                version: None,
+                version: child.policy.version.or(version),
+                tags: child.policy.tags,
                 trace_parent,
                 parent: Some(parent.clone()),
-                deadline: deadline_from(self.clock().now(), function.timeout_ms),
+                deadline: deadline_from(
+                    self.clock().now(),
+                    child.policy.timeout_ms.or(function.timeout_ms),
+                ),
+                ..Started::default()
             }),
             (_, Some(Err(problem))) => {
                 Err(format!("the input does not fit orchestrator '{}': {problem}", child.function))
@@ -112,7 +119,7 @@ impl Inner {
         tokio::spawn(async move {
             let outcome = match started {
                 Ok((begun, started)) => inner.see_to(&id, begun, started).await,
-                Err(failure) => inner.not_startable(&id, failure).await,
+                Err(failure) => inner.not_startable(&id, &parent, failure).await,
             };
             if let Some(outcome) = outcome {
                 inner.child_ended(parent, outcome);
@@ -130,7 +137,9 @@ impl Inner {
     ) -> Option<Outcome> {
         loop {
             match begun.await {
-                Ok(Err(StartError::Exists { .. })) => return self.report_of(id).await,
+                Ok(Err(StartError::Exists { .. })) => {
+                    return self.report_of(id, started.parent.as_ref()).await;
+                }
                 Ok(Err(error)) => {
                     tracing::error!(instance = id, %error, "a child was not started; trying again");
                     tokio::time::sleep(PAUSE).await;
@@ -143,10 +152,10 @@ impl Inner {
 
     /// What becomes of a child that cannot be started now: one that began
     /// before is there all the same, with all that it did.
-    async fn not_startable(&self, id: &str, failure: Failure) -> Option<Outcome> {
+    async fn not_startable(&self, id: &str, parent: &Parent, failure: Failure) -> Option<Outcome> {
         loop {
             match self.read_row(id).await {
-                Ok(Some(_)) => return self.report_of(id).await,
+                Ok(Some(_)) => return self.report_of(id, Some(parent)).await,
                 Ok(None) => return Some((Err(failure), Vec::new())),
                 Err(error) => {
                     tracing::error!(instance = id, error, "a child cannot be read; trying again");
@@ -156,11 +165,22 @@ impl Inner {
         }
     }
 
-    /// How a child ended that was there before, if it has.
-    async fn report_of(&self, id: &str) -> Option<Outcome> {
+    /// How a child ended that was there before, if it has. An instance that is
+    /// no child of this step has taken its id.
+    async fn report_of(&self, id: &str, parent: Option<&Parent>) -> Option<Outcome> {
         loop {
             match self.read_instance(id).await {
                 Ok((_, chunks)) => match Orchestration::load(&chunks) {
+                    Ok(orchestration)
+                        if orchestration.instance().started().parent.as_ref() != parent =>
+                    {
+                        let message = format!(
+                            "its id '{id}' is taken by another instance: choose another one, or \
+                             purge that instance"
+                        );
+                        let failure = Failure::host(FailureKind::NotStarted, message);
+                        return Some((Err(Failure { retryable: false, ..failure }), Vec::new()));
+                    }
                     Ok(orchestration) => return outcome_of(&orchestration),
                     Err(error) => {
                         tracing::error!(instance = id, %error, "the journal of a child is damaged");

@@ -48,6 +48,7 @@ impl Inner {
                 && acks.is_empty()
                 && !flush
                 && !turn.ended
+                && turn.fresh.is_none()
                 && turn.has_no_effects()
                 && !wakes_earlier
                 && instance.is_busy()
@@ -55,6 +56,7 @@ impl Inner {
             (turn, hold)
         };
         let nothing_held = body.held.is_empty();
+        let fresh = turn.fresh.map(|place| body.held.len() + place);
         body.held.extend(turn.records);
         if hold && !body.held.is_empty() {
             self.finished(cell, &finished);
@@ -64,7 +66,7 @@ impl Inner {
             return After::Keep(body);
         }
         if !body.held.is_empty()
-            && let Err(failure) = self.store(&mut body, turn.ended).await
+            && let Err(failure) = self.store(&mut body, turn.ended, fresh).await
         {
             return match failure {
                 WriteFailure::Write(WriteError::InstanceExists { .. }) => {
@@ -95,6 +97,11 @@ impl Inner {
             return After::Drop;
         }
         self.finished(cell, &finished);
+        if fresh.is_some() {
+            // What the execution before left running comes to its end by
+            // itself; nobody waits for it.
+            cell.lock().attempts.clear();
+        }
         for attempt in turn.attempts {
             self.dispatch(cell, &body, attempt);
         }
@@ -103,7 +110,15 @@ impl Inner {
             self.start_child(cell, &body, child);
         }
         self.stop_children(turn.child_stops);
-        let wake_at = guest::lock(&body.guest).orchestration.instance().wake_at();
+        let (wake_at, goes_on) = {
+            let guest = guest::lock(&body.guest);
+            let blocked = guest.orchestration.instance().blocked().is_some();
+            let goes_on = fresh.is_some() && !blocked && guest.orchestration.wants_to_run();
+            (guest.orchestration.instance().wake_at(), goes_on)
+        };
+        if goes_on {
+            self.deliver(&cell.id, Message::Wake);
+        }
         if let Some(at) = wake_at
             && body.armed.is_none_or(|armed| at < armed)
         {
@@ -123,9 +138,20 @@ impl Inner {
         }
     }
 
-    async fn store(&self, body: &mut Body, ended: bool) -> Result<(), WriteFailure> {
+    /// Stores what is held. From `fresh` on it is a new journal, which takes
+    /// the place of the one before.
+    async fn store(
+        &self,
+        body: &mut Body,
+        ended: bool,
+        fresh: Option<usize>,
+    ) -> Result<(), WriteFailure> {
         let unwritable = |error: serde_json::Error| WriteFailure::Store(error.to_string().into());
-        let chunk = encode_chunk(&body.held).map_err(unwritable)?;
+        let chunk = encode_chunk(&body.held[fresh.unwrap_or(0)..]).map_err(unwritable)?;
+        let started = fresh.map(|_| {
+            let guest = guest::lock(&body.guest);
+            guest.orchestration.instance().started().clone()
+        });
         let summary = {
             let guest = guest::lock(&body.guest);
             let instance = guest.orchestration.instance();
@@ -144,27 +170,48 @@ impl Inner {
         };
         let events = summary.events;
         let stuck = summary.saga == SagaState::Stuck;
-        let write = match (body.key, body.new.take()) {
-            (Some(key), _) => Write::Append { key, expect_chunks: body.chunks, chunk, summary },
-            (None, Some(new)) => Write::Create { new: *new, chunk, summary },
-            (None, None) => return Err(WriteFailure::Store("the instance was not created".into())),
+        let (expect_chunks, input) =
+            (body.chunks, started.as_ref().map(|started| started.input.clone()));
+        let write = match (body.key, body.new.take(), input) {
+            (Some(key), _, None) => Write::Append { key, expect_chunks, chunk, summary },
+            (Some(key), _, Some(input)) => {
+                Write::Replace { key, expect_chunks, input, chunk, summary }
+            }
+            (None, Some(mut new), input) => {
+                new.input = input.unwrap_or(new.input);
+                Write::Create { new: *new, chunk, summary }
+            }
+            (None, None, _) => {
+                return Err(WriteFailure::Store("the instance was not created".into()));
+            }
         };
         if let Written::Created(key) = self.writer.write(write).await? {
             body.key = Some(key);
         }
-        body.chunks += 1;
+        body.chunks = if fresh.is_some() { 1 } else { body.chunks + 1 };
+        if let Some(started) = started {
+            body.execution = started.execution.into();
+        }
         match (std::mem::replace(&mut body.stuck, stuck), stuck) {
             (false, true) => self.counters.stuck.add(1),
             (true, false) => self.counters.stuck.take(1),
             _ => {}
         }
-        let records = std::mem::take(&mut body.held);
+        let mut records = std::mem::take(&mut body.held);
         if self.committed.receiver_count() > 0 {
             let (id, name) = {
                 let guest = guest::lock(&body.guest);
                 (guest.id().to_owned(), guest.orchestration.instance().started().name.clone())
             };
-            let committed = Committed { id, name, first: body.stored, records, ended };
+            let mut first = body.stored;
+            if let Some(fresh) = fresh {
+                let rest = records.split_off(fresh);
+                let (id, name) = (id.clone(), name.clone());
+                let before = Committed { id, name, first, records, ended: false };
+                let _ = self.committed.send(Arc::new(before));
+                (first, records) = (0, rest);
+            }
+            let committed = Committed { id, name, first, records, ended };
             // Nobody listening any more is fine.
             let _ = self.committed.send(Arc::new(committed));
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sagahost_core::{Attempt, Command, Failure, FailureKind, Logs, TaskId, Work};
-use sagahost_wasm::ActivityCall;
+use sagahost_core::{Attempt, Command, Failure, FailureKind, HTTP_FUNCTION, Logs, TaskId, Work};
+use sagahost_wasm::{ActivityCall, ActivityReport, HttpStep};
 use tokio::sync::oneshot;
 
 use crate::cell::{Body, Cell, Message, Stopped};
@@ -18,9 +18,10 @@ impl Inner {
             // It is journaled, and begins when the host starts again.
             return;
         }
-        let trace_parent = {
+        let (trace_parent, orchestrator) = {
             let guest = guest::lock(&body.guest);
-            guest.orchestration.instance().started().trace_parent.clone()
+            let started = guest.orchestration.instance().started();
+            (started.trace_parent.clone(), started.name.clone())
         };
         let Attempt { work, attempt, function, digest, input, timeout_ms, key, undone } = attempt;
         let step = match work {
@@ -49,7 +50,7 @@ impl Inner {
         self.counters.attempts_open.add(1);
         tokio::spawn(async move {
             let begun = inner.clock().now();
-            let run = inner.runtime.run_activity(call);
+            let run = inner.attempt(orchestrator, call);
             let stopped = async {
                 match stopped.await {
                     Ok(why) => why,
@@ -75,6 +76,21 @@ impl Inner {
             inner.deliver(&id, Message::Ended { execution, command });
             inner.attempt_over();
         });
+    }
+
+    async fn attempt(&self, orchestrator: String, call: ActivityCall) -> ActivityReport {
+        if call.function != HTTP_FUNCTION {
+            return self.runtime.run_activity(call).await;
+        }
+        let step = HttpStep {
+            orchestrator,
+            request: call.input,
+            idempotency_key: call.idempotency_key,
+            attempt: call.attempt,
+            timeout_ms: call.timeout_ms,
+            trace_parent: call.trace_parent,
+        };
+        self.runtime.call_http(step).await
     }
 
     fn attempt_over(&self) {

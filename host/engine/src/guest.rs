@@ -4,8 +4,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sagahost_core::{
-    CallPolicy, Compensation, Json, LogLevel, Millis, Mismatch, Orchestration, Request, ScopeId,
-    StepOptions, TaskId, UndoChoice,
+    CallOptions, CallPolicy, ChildOptions, ChildPolicy, Compensation, HTTP_FUNCTION, Json,
+    LogLevel, Millis, Mismatch, Orchestration, Request, ScopeId, StepOptions, Tags, TaskId,
+    UndoChoice,
 };
 use sagahost_wasm::{Completion, OrchestrationHost, Runtime, Stop};
 
@@ -82,10 +83,43 @@ impl OrchestrationHost for Guest {
         input: Json,
         options: StepOptions,
     ) -> Result<TaskId, Stop> {
-        let StepOptions { undo, scope, pivot, .. } = options;
+        self.call_child(function, input, ChildOptions { step: options, ..ChildOptions::default() })
+    }
+
+    fn call_child(
+        &mut self,
+        function: String,
+        input: Json,
+        options: ChildOptions,
+    ) -> Result<TaskId, Stop> {
+        let ChildOptions { step, id, version, tags } = options;
+        let StepOptions { call, undo, scope, pivot } = step;
         let by_hand = undo == UndoChoice::ByHand;
         let undo = self.undo(&function, undo);
-        self.request(Request::Child { function, input, undo, by_hand, scope, pivot })
+        let CallOptions { retry, timeout_ms } = call;
+        let policy = ChildPolicy { retry, timeout_ms, version, tags };
+        self.request(Request::Child { function, input, undo, id, policy, by_hand, scope, pivot })
+    }
+
+    fn continue_as_new(&mut self, input: Json, keep_events: bool) -> Result<(), Stop> {
+        self.orchestration.continue_as_new(input, keep_events);
+        Ok(())
+    }
+
+    fn call_http(&mut self, request: Json, options: StepOptions) -> Result<TaskId, Stop> {
+        let StepOptions { call, undo, scope, pivot } = options;
+        let policy = self.runtime.http_policy(call);
+        let undo = self.undo(HTTP_FUNCTION, undo);
+        let function = HTTP_FUNCTION.to_owned();
+        self.request(Request::Activity { function, input: request, policy, undo, scope, pivot })
+    }
+
+    fn version(&self) -> Option<String> {
+        self.orchestration.instance().started().version.clone()
+    }
+
+    fn tags(&self) -> Tags {
+        self.orchestration.instance().started().tags.clone()
     }
 
     fn open_scope(&mut self, parent: ScopeId) -> Result<ScopeId, Stop> {

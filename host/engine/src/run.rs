@@ -1,7 +1,7 @@
 //! Running an orchestrator's code.
 
 use sagahost_core::{BlockedReason, Failure, FailureKind, Mismatch, Started};
-use sagahost_wasm::{FiberEnd, WasmError};
+use sagahost_wasm::{FiberEnd, FunctionKind, WasmError};
 
 use crate::cell::{Body, Resident};
 use crate::guest::{self, Guest, SharedGuest};
@@ -10,6 +10,7 @@ use crate::lifecycle::Inner;
 impl Inner {
     /// Runs the code as far as it goes.
     pub(crate) async fn run(&self, body: &mut Body) {
+        let mut anew = false;
         loop {
             let (start, replaying) = {
                 let mut guest = guest::lock(&body.guest);
@@ -54,7 +55,22 @@ impl Inner {
                     }
                     parked
                 }
-                FiberEnd::Returned(result) => guest.orchestration.returned(result),
+                FiberEnd::Returned(result) => {
+                    let goes_on = result.is_ok();
+                    let returned = guest.orchestration.returned(result);
+                    if goes_on && returned.is_ok() && guest.orchestration.is_to_begin_anew() {
+                        let digest = self.newest(&guest);
+                        guest.orchestration.begin_anew(digest);
+                        drop(guest);
+                        body.resident = None;
+                        // Code that never waits would make a turn without end.
+                        if std::mem::replace(&mut anew, true) {
+                            return;
+                        }
+                        continue;
+                    }
+                    returned
+                }
                 FiberEnd::Trapped(failure) => trapped(&mut guest, failure),
                 FiberEnd::Stopped(message) => match guest.mismatch.take() {
                     Some(mismatch) if guest.orchestration.is_replaying() => Err(mismatch),
@@ -73,6 +89,18 @@ impl Inner {
                 }
             }
             return;
+        }
+    }
+
+    /// The component that an orchestration which begins anew runs on: the one
+    /// that is deployed; the one it had, where none is.
+    fn newest(&self, guest: &Guest) -> String {
+        let started = guest.orchestration.instance().started();
+        match self.runtime.function(&started.name) {
+            Some(function) if function.kind == FunctionKind::Orchestrator => {
+                function.digest.clone()
+            }
+            _ => started.digest.clone(),
         }
     }
 

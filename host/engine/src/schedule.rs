@@ -349,6 +349,8 @@ async fn fire(engine: &Engine, schedule: &Schedule, at: Millis) -> bool {
             version: None,
             trace_parent: None,
             deadline: None,
+            tags: Default::default(),
+            start_at: None,
         };
         match engine.start_once(request).await {
             Ok(_) | Err(StartError::Exists { .. }) => return true,

@@ -44,7 +44,7 @@ impl Engine {
                     plan: instance.undo_plan(),
                     undone: instance.undone_steps(),
                     stuck: instance.stuck(),
-                    open_children: instance.open_children().into_iter().map(Into::into).collect(),
+                    open_children: instance.open_children(),
                 }
             });
             Ok(Some(view))

@@ -116,6 +116,8 @@ fn request(name: &str, id: Option<&str>, input: &str) -> StartRequest {
         version: None,
         trace_parent: None,
         deadline: None,
+        tags: Default::default(),
+        start_at: None,
     }
 }
 

@@ -67,6 +67,8 @@ impl Bed {
             version: None,
             trace_parent: None,
             deadline: None,
+            tags: Default::default(),
+            start_at: None,
         };
         self.engine.start_instance(request).await.unwrap();
     }
@@ -297,6 +299,8 @@ async fn a_deadline_undoes_what_was_done() {
         version: None,
         trace_parent: None,
         deadline: Some(Duration::from_millis(300)),
+        tags: Default::default(),
+        start_at: None,
     };
     bed.engine.start_instance(request).await.unwrap();
     let ended = bed.end("s").await;

@@ -156,6 +156,11 @@ impl Progress {
     /// Takes what was committed; `false` where something before it is missing.
     /// Only when nothing is pending.
     fn committed(&mut self, first: u64, records: &[Record], ended: bool) -> bool {
+        // It continued as new: another journal begins.
+        let anew = first == 0 && matches!(records.first(), Some(Record(_, Event::Started(_))));
+        if anew && self.begun {
+            self.next = 0;
+        }
         let Some(seen) = self.next.checked_sub(first) else {
             return false;
         };

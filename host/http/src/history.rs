@@ -120,7 +120,10 @@ impl<'a> Builder<'a> {
                 let event_type = "SubOrchestrationInstanceCompleted";
                 self.completed(*task, HistoryEvent { result, ..HistoryEvent::new(event_type, at) });
             }
-            Event::ChildFailed { task, failure, handed: _ } => {
+            Event::Begun | Event::ContinuedAsNew { .. } => {}
+            // It is started again, and ends later.
+            Event::ChildFailed { retry_at: Some(_), .. } => {}
+            Event::ChildFailed { task, failure, .. } => {
                 let end = HistoryEvent::failed("SubOrchestrationInstanceFailed", at, failure);
                 self.fold(Work::Step(*task), end);
             }

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use sagahost_core::{BlockedReason, Json};
+use sagahost_core::{BlockedReason, Json, Tags};
 use sagahost_engine::{CommandError, PurgeFilter};
 use sagahost_store::{InstanceKey, InstanceRow, ListQuery};
 use serde::Serialize;
@@ -42,6 +42,9 @@ struct StatusPayload<'a> {
     history_events: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<&'a Json>,
+    /// Ours: the tags that were given at the start.
+    #[serde(skip_serializing_if = "no_tags")]
+    tags: &'a Tags,
     /// Ours: how far the saga has come with what it did.
     saga_state: &'static str,
     /// Ours: what needs a person.
@@ -53,6 +56,10 @@ struct StatusPayload<'a> {
     /// Ours: why it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked: Option<&'a BlockedReason>,
+}
+
+fn no_tags(tags: &&Tags) -> bool {
+    tags.is_empty()
 }
 
 impl<'a> StatusPayload<'a> {
@@ -69,6 +76,7 @@ impl<'a> StatusPayload<'a> {
             last_updated_time: to_seconds(summary.updated),
             history_events: None,
             history: None,
+            tags: &row.tags,
             saga_state: summary.saga.as_str(),
             stuck: summary.stuck.as_ref().map(stuck::shown),
             is_blocked: summary.blocked,
@@ -179,6 +187,7 @@ fn listing(asked: &Query<'_>, headers: &HeaderMap) -> Result<(ListQuery, String)
         statuses: asked.statuses()?,
         saga: asked.saga_states()?,
         name: text("name"),
+        tags: asked.tags()?,
         with_input: asked.flag("showInput", true)?,
         limit: top.min(DEFAULT_PAGE) as u32,
         ..ListQuery::default()
@@ -190,6 +199,7 @@ fn listing(asked: &Query<'_>, headers: &HeaderMap) -> Result<(ListQuery, String)
         &query.statuses,
         &query.saga,
         &query.name,
+        &query.tags,
     ))
     .map_err(|_| ApiError::internal())?;
     if let Some(token) = headers.get(CONTINUATION) {

@@ -64,6 +64,8 @@ pub(crate) async fn restart(
         version: None,
         trace_parent: None,
         deadline: None,
+        tags: row.tags,
+        start_at: None,
     };
     let id = app.engine.start_instance(request).await?;
     Ok(check_status(&app.origin(&parts), &id))

@@ -119,6 +119,18 @@ impl<'a> Query<'a> {
         self.names("sagaState", SagaState::from_name, &SagaState::ALL.map(SagaState::as_str))
     }
 
+    /// Each `tag=word:value`, in order.
+    pub(crate) fn tags(&self) -> Result<Vec<(String, String)>, ApiError> {
+        let tags = self.all("tag").filter(|tag| !tag.is_empty());
+        tags.map(|tag| match tag.split_once(':') {
+            Some((word, value)) if !word.is_empty() => Ok((word.to_owned(), value.to_owned())),
+            _ => Err(ApiError::bad_argument(format!(
+                "'tag' is a word and a value, tag=word:value; this one is '{tag}'."
+            ))),
+        })
+        .collect()
+    }
+
     fn names<T: PartialEq>(
         &self,
         parameter: &str,

@@ -59,6 +59,8 @@ async fn begin(
         version: query.get("version").filter(|v| !v.is_empty()).map(str::to_owned),
         trace_parent: trace_parent(&parts.headers),
         deadline: query.positive_seconds("deadline")?,
+        tags: query.tags()?.into_iter().collect(),
+        start_at: query.time("startAt")?,
     };
     let origin = app.origin(&parts);
     // Both, as in the reference, although nothing here polls.

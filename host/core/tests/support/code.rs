@@ -207,6 +207,8 @@ impl World {
                 pivot: step.pivot,
             },
             Op::Child { step, by_hand } if is_scope(step.scope) => Request::Child {
+                id: None,
+                policy: ChildPolicy::default(),
                 function: format!("O{}", step.n),
                 input: json(&step.n),
                 undo: step.compensation(self),

@@ -117,7 +117,7 @@ impl Saga {
         let is_child = self.outside.contains(&Outside::HandOver);
         if is_child {
             let execution = "f".repeat(32);
-            started.parent = Some(Parent { id: "parent".into(), execution, task: 0 });
+            started.parent = Some(Parent { id: "parent".into(), execution, task: 0, attempt: 1 });
         }
         if self.outside.contains(&Outside::Deadline) {
             started.deadline = Some(DEADLINE);

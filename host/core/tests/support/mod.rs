@@ -56,10 +56,7 @@ pub fn started() -> Started {
         input: Json::null(),
         execution: "0123456789abcdef0123456789abcdef".into(),
         digest: "d".into(),
-        version: None,
-        trace_parent: None,
-        parent: None,
-        deadline: None,
+        ..Started::default()
     }
 }
 

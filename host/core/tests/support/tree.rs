@@ -83,6 +83,7 @@ impl Tree {
                     id: id.to_owned(),
                     execution: parent.execution.clone(),
                     task: start.task,
+                    attempt: 1,
                 }),
                 ..started()
             };

@@ -25,10 +25,7 @@ fn started() -> Event {
         input: text(r#"{"order":7}"#),
         execution: "0".repeat(32),
         digest: "d".into(),
-        version: None,
-        trace_parent: None,
-        parent: None,
-        deadline: None,
+        ..Started::default()
     })
 }
 
@@ -252,7 +249,7 @@ fn timers_and_events() {
         Event::TimerCreated { task: 0, fire_at: T0 + 500 },
         Event::EventAwaited { task: 1, name: "Approval".into() },
         Event::EventRaised { name: "Approval".into(), input: text("{}") },
-        Event::TaskCancelled { task: 5 },
+        Event::TaskCancelled { task: 5, requeued: false },
         Event::TimerFired { task: 0 },
     ];
     let fire_at = "2018-02-28T05:18:49.5000000Z";
@@ -317,7 +314,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         4 => Event::AttemptLost { task, attempt },
         5 => Event::TimerCreated { task, fire_at: T0 },
         6 => Event::TimerFired { task },
-        7 => Event::TaskCancelled { task },
+        7 => Event::TaskCancelled { task, requeued: false },
         8 => armed(task),
         9 => pivot(task),
         10 => undo_scheduled(task.into()),

@@ -60,6 +60,11 @@ pub(crate) fn word<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
     json!({ "type": "string", "enum": words.into_iter().collect::<Vec<_>>() })
 }
 
+/// A tag: a word and its value.
+pub(crate) fn tag() -> Value {
+    json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}:[A-Za-z0-9_.-]{0,64}$" })
+}
+
 /// The name of a function or a component.
 pub(crate) fn name() -> Value {
     json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$" })

@@ -155,6 +155,7 @@ fn status() -> Value {
         &[
             ("historyEvents", list(of("HistoryEvent"))),
             ("history", list(of("HistoryEvent"))),
+            ("tags", json!({ "type": "object", "additionalProperties": text() })),
             ("stuck", list(of("Stuck"))),
             ("isBlocked", bool()),
             ("blocked", of("Blocked")),

@@ -41,6 +41,8 @@ fn rest(operation: Operation) -> Operation {
     operation
         .query("version", schema::text(), "The version that the orchestrator is told.")
         .query("deadline", schema::more_seconds(), "When all of it is undone that has not ended.")
+        .query("tag", schema::tag(), "A tag of the instance; may be given more than once.")
+        .query("startAt", schema::time(), "When its code begins to run, where that is later.")
         .query("timeout", schema::seconds(), "How long to wait for the end, with pollingInterval.")
         .query(
             "pollingInterval",

@@ -51,6 +51,8 @@ pub(super) async fn start(
         version: None,
         trace_parent: trace_parent(&parts.headers),
         deadline: None,
+        tags: Default::default(),
+        start_at: None,
     };
     let (id, ended) = launch(&app, request, trigger.wait).await?;
     match ended {

@@ -13,6 +13,7 @@ fn children_are_sub_orchestrations() {
         by_hand: false,
         scope: 0,
         pivot: false,
+        policy: Default::default(),
     };
     let failure = Failure::host(FailureKind::Terminated, "no more");
     let events = vec![
@@ -21,7 +22,7 @@ fn children_are_sub_orchestrations() {
         created(1),
         created(2),
         Event::ChildCompleted { task: 1, output: text("true"), handed: Vec::new() },
-        Event::ChildFailed { task: 0, failure, handed: Vec::new() },
+        Event::ChildFailed { task: 0, failure, retry_at: None, handed: Vec::new() },
     ];
     let history = shown(events, ALL);
     assert_eq!(

@@ -1,0 +1,135 @@
+//! Orchestrators that begin anew, children that are started again, tags and a
+//! later beginning, on a real host.
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+#[test]
+fn a_loop_without_end_keeps_its_journal_short() {
+    let site = Site::new(&["test_guests"]);
+    let server = site.serve();
+    let client = server.client();
+    for input in [json!({ "left": 300 }), json!({ "left": 30, "timerMs": 1 })] {
+        let id = client.start("Eternal", &input);
+        let status = client.ended(&id);
+        assert_eq!(status["output"], json!("done"), "{status}");
+        assert_eq!(status["input"]["left"], json!(0), "the input of its last round");
+        let history = client.history(&id);
+        assert!(history.len() <= 2, "{history:?}");
+    }
+}
+
+#[test]
+fn every_event_is_processed_once_and_in_order_over_rounds_and_crashes() {
+    let site = Site::new(&["test_guests"]);
+    let mut server = site.serve();
+    let (instances, rounds, each) = (10u32, 5u32, 10u32);
+    let id = |n: u32| format!("collect-{n}");
+    let file = |n: u32| site.path("files").join(format!("collected-{n}.txt"));
+    for n in 0..instances {
+        let input = json!({ "rounds": rounds, "perRound": each, "file": file(n) });
+        server.client().start_as("CollectEvents", &id(n), &input);
+    }
+    for number in 0..rounds * each {
+        for n in 0..instances {
+            let answer = server.client().raise(&id(n), "E", &json!(number));
+            assert_eq!(answer.status, 202, "{answer:?}");
+        }
+        // Between two events, so that the test knows which ones were taken.
+        if number % 17 == 16 {
+            server.kill();
+            server = site.serve();
+        }
+    }
+    for n in 0..instances {
+        let status = server.client().ended(&id(n));
+        let all = rounds * each;
+        let expected = json!({ "count": all, "last": all - 1, "inOrder": true });
+        assert_eq!(status["output"], expected, "{status}");
+        let lines = std::fs::read_to_string(file(n)).expect("its file");
+        let numbers: Vec<u32> = lines
+            .lines()
+            .map(|line| line.rsplit(' ').next().and_then(|n| n.parse().ok()).expect("a number"))
+            .collect();
+        assert_eq!(numbers, (0..all).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_child_that_fails_is_started_again_and_its_parent_hears_of_the_last() {
+    let site = Site::new(&["test_guests"]);
+    let server = site.serve();
+    let client = server.client();
+    let file = site.path("files").join("attempts");
+    let input = json!({ "file": file, "failures": 2, "id": "kid" });
+    let status = client.run("RetryChild", &input);
+    assert_eq!(status["runtimeStatus"], "Completed", "{status}");
+    assert_eq!(client.status("kid")["runtimeStatus"], "Failed");
+    assert_eq!(client.status("kid:3")["runtimeStatus"], "Completed");
+    // An id that somebody else has is not taken for the child's.
+    client.start_as("Leaf", "mine", &json!({ "wait": true }));
+    let input = json!({ "file": file, "failures": 0, "id": "mine", "maxAttempts": 1 });
+    let status = client.run("RetryChild", &input);
+    assert_eq!(status["runtimeStatus"], "Failed", "{status}");
+    assert!(status["output"].to_string().contains("is taken by another instance"), "{status}");
+}
+
+#[test]
+fn trees_are_deep_and_wide_and_end_with_their_root() {
+    let site = Site::new(&["test_guests"]);
+    let server = site.serve();
+    let client = server.client();
+    assert_eq!(client.run("Chain", &json!({ "depth": 100 }))["output"], json!(100));
+    assert_eq!(client.run("Parent", &json!({ "children": 1000 }))["output"], json!(1000));
+    let waiting = json!({ "children": 1000, "wait": true, "ids": "leaf" });
+    client.start_as("Parent", "wide", &waiting);
+    let path = "/runtime/webhooks/durabletask/instances?instanceIdPrefix=leaf-&top=2000";
+    let statuses = |status: &str| {
+        let url = format!("{path}&runtimeStatus={status}");
+        let mut token = String::new();
+        let mut found = 0;
+        loop {
+            let headers = [("x-ms-continuation-token", token.as_str())];
+            let answer = client.try_send("GET", &url, &headers, None).expect("an answer");
+            found += answer.body.as_array().map_or(0, Vec::len);
+            token = answer.header("x-ms-continuation-token").unwrap_or_default().to_owned();
+            if token.is_empty() {
+                return found;
+            }
+        }
+    };
+    eventually("all children wait", || (statuses("Running") == 1000).then_some(()));
+    let answer = client
+        .post("/runtime/webhooks/durabletask/instances/wide/terminate?reason=enough", &Value::Null);
+    assert_eq!(answer.status, 202);
+    eventually("all children have ended", || (statuses("Terminated") == 1000).then_some(()));
+}
+
+#[test]
+fn a_start_has_a_version_tags_and_a_later_beginning() {
+    let site = Site::new(&["test_guests"]);
+    let server = site.serve();
+    let client = server.client();
+    let path = "/api/orchestrators/Versioned/v?version=2.1&tag=team:blue&tag=tier:gold";
+    assert_eq!(client.post(path, &Value::Null).status, 202);
+    let status = client.ended("v");
+    let tags = json!({ "team": "blue", "tier": "gold" });
+    assert_eq!(status["output"], json!({ "version": "2.1", "tags": tags }), "{status}");
+    assert_eq!(status["tags"], tags);
+    let listed = |tag: &str| {
+        let path = format!("/runtime/webhooks/durabletask/instances?tag={tag}");
+        client.get(&path).body.as_array().map_or(0, Vec::len)
+    };
+    assert_eq!((listed("team:blue"), listed("team:red")), (1, 0));
+    let path = "/api/orchestrators/Versioned/later?startAt=2999-01-01T00:00:00Z";
+    assert_eq!(client.post(path, &Value::Null).status, 202);
+    assert_eq!(client.status("later")["runtimeStatus"], "Pending");
+    assert_eq!(client.cancel("later").status, 202);
+    assert_eq!(client.ended("later")["runtimeStatus"], "Canceled");
+    for (query, words) in [("startAt=soon", "startAt"), ("tag=blue", "word and a value")] {
+        let answer = client.post(&format!("/api/orchestrators/Versioned?{query}"), &Value::Null);
+        assert_eq!(answer.status, 400);
+        assert!(answer.body.to_string().contains(words), "{answer:?}");
+    }
+}
