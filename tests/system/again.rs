@@ -26,7 +26,7 @@ fn every_event_is_processed_once_and_in_order_over_rounds_and_crashes() {
     let mut server = site.serve();
     let (instances, rounds, each) = (10u32, 5u32, 10u32);
     let id = |n: u32| format!("collect-{n}");
-    let file = |n: u32| site.path("files").join(format!("collected-{n}.txt"));
+    let file = |n: u32| format!("/files/collected-{n}.txt");
     for n in 0..instances {
         let input = json!({ "rounds": rounds, "perRound": each, "file": file(n) });
         server.client().start_as("CollectEvents", &id(n), &input);
@@ -47,7 +47,7 @@ fn every_event_is_processed_once_and_in_order_over_rounds_and_crashes() {
         let all = rounds * each;
         let expected = json!({ "count": all, "last": all - 1, "inOrder": true });
         assert_eq!(status["output"], expected, "{status}");
-        let lines = std::fs::read_to_string(file(n)).expect("its file");
+        let lines = std::fs::read_to_string(site.path(&file(n)[1..])).expect("its file");
         let numbers: Vec<u32> = lines
             .lines()
             .map(|line| line.rsplit(' ').next().and_then(|n| n.parse().ok()).expect("a number"))
@@ -61,7 +61,7 @@ fn a_child_that_fails_is_started_again_and_its_parent_hears_of_the_last() {
     let site = Site::new(&["test_guests"]);
     let server = site.serve();
     let client = server.client();
-    let file = site.path("files").join("attempts");
+    let file = "/files/attempts";
     let input = json!({ "file": file, "failures": 2, "id": "kid" });
     let status = client.run("RetryChild", &input);
     assert_eq!(status["runtimeStatus"], "Completed", "{status}");

@@ -254,8 +254,7 @@ fn follow(name: &str) -> Vec<String> {
         .write("src/lib.rs", &of("rust").map(|block| &*block.text).collect::<Vec<_>>().join("\n"));
     if of("toml").any(|block| block.text.starts_with("# Cargo.toml\n")) {
         session.make_crate();
-    }
-    if !serves {
+    } else if !serves {
         session.sample();
     }
     let mut not_run = Vec::new();

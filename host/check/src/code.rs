@@ -403,15 +403,6 @@ impl OrchestrationHost for Guest {
         self.number(Request::Activity { function, input, policy, undo, scope, pivot })
     }
 
-    fn call_orchestrator(
-        &mut self,
-        function: String,
-        input: Json,
-        options: StepOptions,
-    ) -> Result<TaskId, Stop> {
-        self.call_child(function, input, ChildOptions { step: options, ..ChildOptions::default() })
-    }
-
     /// A child is started once, whatever is said of its retries.
     fn call_child(
         &mut self,
@@ -419,10 +410,10 @@ impl OrchestrationHost for Guest {
         input: Json,
         options: ChildOptions,
     ) -> Result<TaskId, Stop> {
-        let ChildOptions { step, id, version, tags } = options;
-        let StepOptions { call, undo, scope, pivot } = step;
+        let ChildOptions { step: StepOptions { call, undo, scope, pivot }, .. } = options;
         let by_hand = undo == UndoChoice::ByHand;
         let undo = self.1.compensation(&function, undo);
+        let ChildOptions { id, version, tags, .. } = options;
         let policy = ChildPolicy { retry: None, timeout_ms: call.timeout_ms, version, tags };
         self.number(Request::Child { function, input, undo, id, policy, by_hand, scope, pivot })
     }

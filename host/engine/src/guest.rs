@@ -77,15 +77,6 @@ impl OrchestrationHost for Guest {
         self.request(Request::Activity { function, input, policy, undo, scope, pivot })
     }
 
-    fn call_orchestrator(
-        &mut self,
-        function: String,
-        input: Json,
-        options: StepOptions,
-    ) -> Result<TaskId, Stop> {
-        self.call_child(function, input, ChildOptions { step: options, ..ChildOptions::default() })
-    }
-
     fn call_child(
         &mut self,
         function: String,

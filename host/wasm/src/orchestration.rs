@@ -37,8 +37,7 @@ pub trait OrchestrationHost: Send {
         input: Json,
         options: StepOptions,
     ) -> Result<TaskId, Stop>;
-    /// Starts a child orchestration. Of the options, those of the call say
-    /// nothing.
+    /// Starts a child orchestration.
     ///
     /// # Errors
     /// When the journal has something else here.
@@ -47,7 +46,9 @@ pub trait OrchestrationHost: Send {
         name: String,
         input: Json,
         options: StepOptions,
-    ) -> Result<TaskId, Stop>;
+    ) -> Result<TaskId, Stop> {
+        self.call_child(name, input, ChildOptions { step: options, ..ChildOptions::default() })
+    }
     /// Starts a child orchestration, with a say in its id, version and tags.
     ///
     /// # Errors
