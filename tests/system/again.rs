@@ -133,3 +133,60 @@ fn a_start_has_a_version_tags_and_a_later_beginning() {
         assert!(answer.body.to_string().contains(words), "{answer:?}");
     }
 }
+
+/// A server that gives these answers, one for each connection, and then says
+/// what it was asked.
+fn answers(answers: Vec<String>) -> (u16, std::thread::JoinHandle<Vec<String>>) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let asked = std::thread::spawn(move || {
+        let answer = |answer: String| {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
+            let head: Vec<String> =
+                lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            stream.write_all(answer.as_bytes()).expect("it is answered");
+            head.join("\n").to_ascii_lowercase()
+        };
+        answers.into_iter().map(answer).collect()
+    });
+    (port, asked)
+}
+
+#[test]
+fn an_http_step_is_retried_and_its_answer_is_waited_for() {
+    let site = Site::new(&["test_guests"]);
+    let answer = |status: &str, headers: &str, body: &str| {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+        )
+    };
+    let (port, asked) = answers(vec![
+        answer("503 Service Unavailable", "", ""),
+        answer("202 Accepted", "location: /job/1\r\nretry-after: 1\r\n", ""),
+        answer("200 OK", "content-type: application/json\r\n", "{\"ready\":true}"),
+    ]);
+    site.manifest(&format!(
+        "[[functions]]\nnames = [\"HttpCaller\"]\nhttp = [\"http://127.0.0.1:{port}\"]"
+    ));
+    let server = site.serve();
+    let request = json!({ "url": format!("http://127.0.0.1:{port}/job"), "retryStatus": [503] });
+    let retry = json!({ "maxAttempts": 3, "firstIntervalMs": 10 });
+    let status = server.client().run("HttpCaller", &json!({ "request": request, "retry": retry }));
+    assert_eq!(status["output"]["status"], json!(200), "{status}");
+    assert_eq!(status["output"]["body"], json!({ "ready": true }), "{status}");
+    let asked = asked.join().expect("it was asked three times");
+    assert!(asked[0].starts_with("get /job http") && asked[1].starts_with("get /job http"));
+    assert!(asked[2].starts_with("get /job/1 http"), "{}", asked[2]);
+    let key = |head: &str| {
+        let line = head.lines().find(|line| line.starts_with("idempotency-key: "));
+        line.map(str::to_owned)
+    };
+    assert!(key(&asked[0]).is_some() && key(&asked[0]) == key(&asked[1]), "{asked:?}");
+    // Elsewhere it may not go.
+    let request = json!({ "url": "http://127.0.0.1:9/" });
+    let status = server.client().run("HttpCaller", &json!({ "request": request }));
+    assert_eq!(status["output"]["code"], "host.http-denied", "{status}");
+}

@@ -103,11 +103,9 @@ fn greet(host: &Host, loaded: &Loaded, paint: Paint) -> Result<()> {
         env!("CARGO_PKG_VERSION"),
         paint.cyan(&url)
     ))?;
-    let entities = "/runtime/webhooks/durabletask/entities/";
-    for (kind, title, path, rest) in [
-        (FunctionKind::Orchestrator, "Orchestrators", "/api/orchestrators/", ""),
-        (FunctionKind::Activity, "Activities", "/admin/functions/", ""),
-        (FunctionKind::Entity, "Entities", entities, "/{key}?op={operation}"),
+    for (kind, title, path) in [
+        (FunctionKind::Orchestrator, "Orchestrators", "/api/orchestrators/"),
+        (FunctionKind::Activity, "Activities", "/admin/functions/"),
     ] {
         let of_kind: Vec<&Function> = functions
             .iter()
@@ -122,7 +120,7 @@ fn greet(host: &Host, loaded: &Loaded, paint: Paint) -> Result<()> {
         for function in of_kind {
             let pad = " ".repeat(width - function.name.chars().count());
             output::line(&format!(
-                "  {}{pad}  POST {url}{path}{}{rest}",
+                "  {}{pad}  POST {url}{path}{}",
                 paint.bold(&function.name),
                 function.name
             ))?;
