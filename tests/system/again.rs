@@ -24,7 +24,7 @@ fn a_loop_without_end_keeps_its_journal_short() {
 fn every_event_is_processed_once_and_in_order_over_rounds_and_crashes() {
     let site = Site::new(&["test_guests"]);
     let mut server = site.serve();
-    let (instances, rounds, each) = (10u32, 5u32, 10u32);
+    let (instances, rounds, each) = (100u32, 10u32, 10u32);
     let id = |n: u32| format!("collect-{n}");
     let file = |n: u32| format!("/files/collected-{n}.txt");
     for n in 0..instances {
@@ -37,7 +37,7 @@ fn every_event_is_processed_once_and_in_order_over_rounds_and_crashes() {
             assert_eq!(answer.status, 202, "{answer:?}");
         }
         // Between two events, so that the test knows which ones were taken.
-        if number % 17 == 16 {
+        if number % 20 == 19 {
             server.kill();
             server = site.serve();
         }
