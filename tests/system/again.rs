@@ -21,6 +21,21 @@ fn a_loop_without_end_keeps_its_journal_short() {
 }
 
 #[test]
+fn a_loop_that_never_waits_goes_on_after_a_crash() {
+    let site = Site::new(&["test_guests"]);
+    let mut server = site.serve();
+    server.client().start_as("Eternal", "e", &json!({ "left": 3000 }));
+    for _ in 0..3 {
+        let left = |client: &Client| client.status("e")["input"]["left"].as_u64();
+        let before = left(&server.client());
+        eventually("it goes on", || (left(&server.client()) != before).then_some(()));
+        server.kill();
+        server = site.serve();
+    }
+    assert_eq!(server.client().ended("e")["output"], json!("done"));
+}
+
+#[test]
 fn every_event_is_processed_once_and_in_order_over_rounds_and_crashes() {
     let site = Site::new(&["test_guests"]);
     let mut server = site.serve();

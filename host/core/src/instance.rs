@@ -268,9 +268,12 @@ impl Instance {
     }
 
     /// Whether something is under way that has to go on after a restart:
-    /// steps or undos that run or are to be attempted again.
+    /// steps or undos that run or are to be attempted again, or code that is
+    /// to begin anew.
     pub fn is_busy(&self) -> bool {
-        self.end.is_none() && (self.open_steps > 0 || !self.tally.active.is_empty())
+        // One that continued as new may have been stored before its code ran.
+        let is_to_run = self.started.carried.is_some() && self.asked.is_empty();
+        self.end.is_none() && (self.open_steps > 0 || !self.tally.active.is_empty() || is_to_run)
     }
 
     /// When it next has to be woken for a timer, a retry or its deadline.

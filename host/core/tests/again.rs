@@ -77,6 +77,21 @@ fn events_that_the_code_was_not_given_are_there_in_order_after_it_continued() {
 }
 
 #[test]
+fn what_is_stored_before_its_code_runs_again_goes_on_after_a_restart() {
+    let mut saga = Orchestration::start(10, started());
+    saga.continue_as_new(json("2"), true);
+    saga.returned(Ok(Json::null())).expect("nothing is replayed");
+    saga.begin_anew("d".into());
+    let mut chunks = Vec::new();
+    stored(&mut chunks, &saga.end_turn());
+    let mut loaded = Orchestration::load(&chunks).expect("a whole journal");
+    assert!(loaded.instance().is_busy() && loaded.wants_to_run());
+    wait(&mut loaded, "E");
+    loaded.parked().expect("nothing is replayed");
+    assert!(!loaded.instance().is_busy(), "it waits");
+}
+
+#[test]
 fn events_are_left_behind_where_the_code_says_so() {
     let mut saga = Orchestration::start(10, started());
     saga.handle(event("E", "1")).expect("it runs");
