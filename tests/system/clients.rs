@@ -159,31 +159,50 @@ fn drive(mut script: Command, arguments: &[&str], least: usize) {
     assert!(status.success() && passed >= least, "{passed} checks passed, {status}:\n{printed}");
 }
 
-fn node() -> Command {
+fn node(script: &str) -> Command {
     let packages = packages_for_node();
     let mut node = Command::new("node");
-    node.arg(scripts("node").join("checks.mjs")).env("NODE_PATH", packages);
+    node.arg(scripts("node").join(script)).env("NODE_PATH", packages);
     node
+}
+
+fn python(script: &str) -> Command {
+    let packages = packages_for_python();
+    let mut python = Command::new("python3");
+    // No compiled files beside the sources, nothing of the user's own packages.
+    python.args(["-B", "-s"]).arg(scripts("python").join(script));
+    python.env("PYTHONPATH", packages).env("PYTHONIOENCODING", "utf-8");
+    python
 }
 
 #[test]
 fn the_javascript_client_drives_the_host() {
-    drive(node(), &["rpc"], 18);
+    drive(node("checks.mjs"), &["rpc"], 18);
 }
 
 #[test]
 fn the_javascript_client_drives_the_host_by_the_urls_it_is_given() {
-    drive(node(), &["urls"], 18);
+    drive(node("checks.mjs"), &["urls"], 18);
 }
 
 #[test]
 fn the_python_client_drives_the_host() {
-    let packages = packages_for_python();
-    let mut python = Command::new("python3");
-    // No compiled files beside the sources, nothing of the user's own packages.
-    python.args(["-B", "-s"]).arg(scripts("python").join("checks.py"));
-    python.env("PYTHONPATH", packages).env("PYTHONIOENCODING", "utf-8");
-    drive(python, &[], 19);
+    drive(python("checks.py"), &[], 19);
+}
+
+#[test]
+fn the_javascript_client_signals_and_reads_entities() {
+    drive(node("entities.mjs"), &["rpc"], 9);
+}
+
+#[test]
+fn the_javascript_client_signals_and_reads_entities_by_the_urls_it_is_given() {
+    drive(node("entities.mjs"), &["urls"], 9);
+}
+
+#[test]
+fn the_python_client_signals_and_reads_entities() {
+    drive(python("entities.py"), &[], 9);
 }
 
 /// The example of this language in the guide to the HTTP API, for this host.

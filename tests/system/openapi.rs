@@ -121,6 +121,15 @@ fn the_document_follows_what_is_deployed() {
         saga["requestBody"]["content"]["application/json"]["schema"]["$ref"],
         "#/components/schemas/OrderSaga.input"
     );
+    let shelf = &after["paths"][entity("Shelf")];
+    let operations = json!(["left", "put", "take"]);
+    let op = shelf["post"]["parameters"].as_array().unwrap().iter().find(|op| op["name"] == "op");
+    assert_eq!(op.unwrap()["schema"]["enum"], operations, "{shelf}");
+    let inputs = &shelf["post"]["requestBody"]["content"]["application/json"]["schema"]["anyOf"];
+    assert!(inputs.as_array().unwrap().contains(&json!({ "type": "null" })), "{inputs}");
+    let state = &shelf["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+    assert_eq!(state["$ref"], "#/components/schemas/Shelf.state");
+    assert_eq!(after["components"]["schemas"]["Shelf.state"]["required"], json!(["left"]));
     // Every reference of those schemas leads somewhere in this document.
     let text = after.to_string();
     let references = text.split("\"$ref\":\"").skip(1).filter_map(|rest| rest.split('"').next());
@@ -128,6 +137,11 @@ fn the_document_follows_what_is_deployed() {
         let pointer = reference.strip_prefix('#').unwrap();
         assert!(after.pointer(pointer).is_some(), "{reference} leads nowhere");
     }
+}
+
+/// The path of an entity in the document.
+fn entity(name: &str) -> String {
+    format!("/runtime/webhooks/durabletask/entities/{name}/{{key}}")
 }
 
 /// A host with an instance of each kind, and a key for it. Their ids are those
@@ -145,6 +159,10 @@ fn fuzzed() -> (Site, Server, String) {
     }
     let suspend = "/runtime/webhooks/durabletask/instances/suspended/suspend";
     assert_eq!(client.post(suspend, &Value::Null).status, 202);
+    for key in ["lamp", "book"] {
+        let put = format!("/runtime/webhooks/durabletask/entities/Shelf/{key}?op=put");
+        assert_eq!(client.post(&put, &json!(3)).status, 202);
+    }
     client.start_as("GreetingChain", "ended", &json!(["Oslo"]));
     client.start_as("FanOut", "failed", &json!([i64::MAX]));
     let fault = json!({ "undoFault": "fail" });
@@ -172,6 +190,7 @@ fn sample_only(mut document: Value, server: &Server, key: &str) -> Value {
             for folder in ["/admin/functions", "/api/orchestrators"] {
                 paths.remove(&format!("{folder}/{}", function["name"].as_str().unwrap()));
             }
+            paths.remove(&entity(function["name"].as_str().unwrap()));
         }
     }
     document

@@ -131,7 +131,7 @@ impl<'a> Stepper<'a> {
             Choice::Event { machine, name, value } => {
                 let input = self.model.event(name).values.get(*value).cloned();
                 let input = input.unwrap_or_else(Json::null);
-                vec![(*machine, Command::RaiseEvent { name: name.clone(), input })]
+                vec![(*machine, Command::RaiseEvent { name: name.clone(), input, from: None })]
             }
             Choice::Time => {
                 let wakes = stepped.world.machines.iter();

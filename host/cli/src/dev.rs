@@ -9,6 +9,7 @@ use sagahost_wasm::{Function, FunctionKind};
 
 use crate::board;
 use crate::build::{self, Show};
+use crate::client::BASE;
 use crate::example;
 use crate::folder::{Change, Folder};
 use crate::host::{self, Host, HostArgs, Places, Signals};
@@ -103,9 +104,11 @@ fn greet(host: &Host, loaded: &Loaded, paint: Paint) -> Result<()> {
         env!("CARGO_PKG_VERSION"),
         paint.cyan(&url)
     ))?;
+    let entities = format!("{BASE}/entities/");
     for (kind, title, path) in [
         (FunctionKind::Orchestrator, "Orchestrators", "/api/orchestrators/"),
         (FunctionKind::Activity, "Activities", "/admin/functions/"),
+        (FunctionKind::Entity, "Entities", &entities),
     ] {
         let of_kind: Vec<&Function> = functions
             .iter()
@@ -120,9 +123,11 @@ fn greet(host: &Host, loaded: &Loaded, paint: Paint) -> Result<()> {
         for function in of_kind {
             let pad = " ".repeat(width - function.name.chars().count());
             output::line(&format!(
-                "  {}{pad}  POST {url}{path}{}",
+                "  {}{pad}  {} {url}{path}{}{}",
                 paint.bold(&function.name),
-                function.name
+                if kind == FunctionKind::Entity { "GET, POST" } else { "POST" },
+                function.name,
+                operations(function)
             ))?;
             if let Some(about) =
                 function.description.as_deref().and_then(|about| about.lines().next())
@@ -144,6 +149,18 @@ fn greet(host: &Host, loaded: &Loaded, paint: Paint) -> Result<()> {
     }
     output::line(&format!("\n  {}\n", paint.dim("Changes are picked up; Ctrl-C ends it.")))?;
     Ok(())
+}
+
+/// The rest of the address of an entity: its key, and what it can do.
+fn operations(function: &Function) -> String {
+    if function.kind != FunctionKind::Entity {
+        return String::new();
+    }
+    let names: Vec<&str> = function.operations.keys().map(String::as_str).collect();
+    match names.is_empty() {
+        true => "/{key}?op={operation}".to_owned(),
+        false => format!("/{{key}}?op={}", names.join("|")),
+    }
 }
 
 /// Prints what the manifest says of routes and schedules, and of the clock.

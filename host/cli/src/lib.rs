@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use remote::{admin, clock, events, instances, list, pause, start, undo};
+use remote::{admin, clock, entity, events, instances, list, pause, start, undo};
 
 /// A serverless function host for sagas
 ///
@@ -98,6 +98,8 @@ enum Command {
     Events(events::EventsArgs),
     /// Raise an event to an instance that may wait for it
     Raise(instances::RaiseArgs),
+    /// Read entities, and tell them what to do
+    Entity(entity::EntityArgs),
     /// Show what would be undone of an instance, and what is
     Undo(undo::UndoArgs),
     /// Undo what an instance did, and end it
@@ -162,6 +164,7 @@ fn run(command: Command) -> Result<()> {
         Command::List(args) => on_one_core(list::run(args)),
         Command::Events(args) => on_one_core(events::run(args)),
         Command::Raise(args) => on_one_core(instances::raise(args)),
+        Command::Entity(args) => on_one_core(entity::run(args)),
         Command::Undo(args) => on_one_core(undo::undo(args)),
         Command::Cancel(args) => on_one_core(undo::cancel(args)),
         Command::Repair(args) => on_one_core(undo::repair(args)),

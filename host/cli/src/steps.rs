@@ -1,6 +1,7 @@
 //! What happened to an orchestration, as lines for a person: for `dev` and
 //! `events`.
 
+mod mail;
 mod undo;
 
 use std::collections::{HashMap, HashSet};
@@ -91,7 +92,7 @@ impl Steps {
                 self.task(*task)
             ),
             Event::TimerFired { .. } => format!("{} timer", paint.green("✓")),
-            Event::EventRaised { name, input } => {
+            Event::EventRaised { name, input, .. } => {
                 format!("{} event {} {}", paint.green("⚑"), paint.bold(name), value(input, paint))
             }
             Event::Begun => paint.green("begins"),
@@ -131,6 +132,16 @@ impl Steps {
             Event::Terminated { reason } => {
                 format!("{} {}", paint.red("terminated"), shorten(reason, VALUE))
             }
+            Event::Sent(_)
+            | Event::EntityCalled { .. }
+            | Event::EntityAnswered { .. }
+            | Event::LocksRequested { .. }
+            | Event::LockGranted { .. }
+            | Event::LocksReleased
+            | Event::Delivered { .. } => match self.mail(event, paint) {
+                Some(line) => line,
+                None => return lines,
+            },
             Event::ScopeOpened { .. }
             | Event::ParallelUndo { .. }
             | Event::CompensationRequested { .. }
@@ -165,6 +176,9 @@ impl Steps {
             }
             Event::TimerCreated { task, .. } => {
                 self.names.insert(Work::Step(*task), "timer".to_owned());
+            }
+            Event::EntityCalled { task, operation, .. } => {
+                self.names.insert(Work::Step(*task), operation.clone());
             }
             Event::EventAwaited { task, name } => {
                 self.names.insert(Work::Step(*task), format!("event {name}"));

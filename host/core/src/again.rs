@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::instance::{Instance, TaskKind, TaskState};
 use crate::orchestration::Orchestration;
-use crate::{Carried, Event, Json, Started, TaskId};
+use crate::{Carried, Event, Json, Millis, Started, TaskId};
 
 impl Instance {
     /// Whether this is a wait that an event has come for.
@@ -32,10 +32,13 @@ impl Orchestration {
     /// completed; what would undo it is handed to the parent, at the end,
     /// where there is one. The turn goes on: its events from
     /// [`Turn::fresh`](crate::Turn::fresh) on are those of the new journal.
-    pub fn begin_anew(&mut self, digest: String) {
+    ///
+    /// Senders that were last heard of before `forget_before` are forgotten:
+    /// they will not send again what has come.
+    pub fn begin_anew(&mut self, digest: String, forget_before: Millis) {
         let Some((input, keep_events)) = self.cursor.again.take() else { return };
         self.record(Event::ContinuedAsNew { input: input.clone() });
-        let carried = self.carried(keep_events);
+        let carried = self.carried(keep_events, forget_before);
         let instance = &self.instance;
         let old = instance.started.clone();
         let allowed = old.deadline.map(|deadline| deadline.saturating_sub(instance.begun_at));
@@ -60,7 +63,7 @@ impl Orchestration {
         *self = next;
     }
 
-    fn carried(&self, keep_events: bool) -> Carried {
+    fn carried(&self, keep_events: bool, forget_before: Millis) -> Carried {
         let instance = &self.instance;
         let mut events = Vec::new();
         if keep_events {
@@ -87,6 +90,10 @@ impl Orchestration {
             events,
             custom_status: instance.custom_status.clone(),
             handed: if has_parent { instance.handed_over() } else { Vec::new() },
+            origin: Some(instance.origin().to_owned()),
+            sent: instance.outbox.count(),
+            letters: instance.outbox.letters().cloned().collect(),
+            inbox: instance.inbox.since(forget_before),
         }
     }
 }

@@ -16,7 +16,10 @@ impl Instance {
         let Record(at, event) = record;
         let at = *at;
         self.events += 1;
-        self.updated = self.updated.max(at);
+        // That its mail was taken in is no change of what has ended.
+        if self.end.is_none() {
+            self.updated = self.updated.max(at);
+        }
         match event {
             Event::Started(_) => {}
             Event::Scheduled { task, function, input, policy, undo, scope, pivot } => {
@@ -33,7 +36,14 @@ impl Instance {
                 self.begun_at = at;
                 self.wakes.retain(|(_, wake)| *wake != Wake::Begin);
             }
-            Event::ContinuedAsNew { .. } => {}
+            Event::ContinuedAsNew { .. } => drop(self.release_locks()),
+            Event::Sent(_)
+            | Event::EntityCalled { .. }
+            | Event::EntityAnswered { .. }
+            | Event::LocksRequested { .. }
+            | Event::LockGranted { .. }
+            | Event::LocksReleased
+            | Event::Delivered { .. } => self.apply_mail(at, event),
             Event::ChildScheduled {
                 task,
                 function,
@@ -168,7 +178,10 @@ impl Instance {
                 }
             }
             Event::TimerFired { task } => self.complete(*task, at, Ok(Json::null())),
-            Event::EventRaised { name, input } => {
+            Event::EventRaised { name, input, from } => {
+                if let Some(post) = from {
+                    self.inbox.note(post, at);
+                }
                 match self.waits.get_mut(name).and_then(VecDeque::pop_front) {
                     Some(task) => self.complete(task, at, Ok(input.clone())),
                     None => self.raised.entry(name.clone()).or_default().push_back(input.clone()),
@@ -205,7 +218,7 @@ impl Instance {
         self.add_task(task, at, kind, TaskState::Running { attempt: 1 }, (scope, pivot));
     }
 
-    fn add_task(
+    pub(crate) fn add_task(
         &mut self,
         task: TaskId,
         scheduled_at: Millis,
@@ -318,7 +331,7 @@ impl Instance {
             (TaskKind::Timer { fire_at }, _) => {
                 self.wakes.remove(&(*fire_at, Wake::Task(task)));
             }
-            (TaskKind::Event { .. } | TaskKind::Compensation { .. }, _) => {}
+            _ => {}
         }
         let passed = found.pivot && outcome.is_ok();
         found.state = TaskState::Done(outcome);
@@ -407,8 +420,8 @@ impl Instance {
         let Some(found) = self.tasks.get_mut(task as usize) else {
             return;
         };
-        if found.state != TaskState::Waiting || matches!(found.kind, TaskKind::Compensation { .. })
-        {
+        let waits = matches!(found.kind, TaskKind::Timer { .. } | TaskKind::Event { .. });
+        if found.state != TaskState::Waiting || !waits {
             return;
         }
         found.state = TaskState::Cancelled;
@@ -421,11 +434,12 @@ impl Instance {
                     waits.retain(|waiting| *waiting != task);
                 }
             }
-            TaskKind::Activity { .. } | TaskKind::Child { .. } | TaskKind::Compensation { .. } => {}
+            _ => {}
         }
     }
 
     fn finish(&mut self, end: End) {
+        self.release_locks();
         self.end = Some(end);
         self.blocked = None;
         self.unwinds.clear();

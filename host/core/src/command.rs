@@ -2,8 +2,8 @@
 
 use crate::instance::Attempt;
 use crate::{
-    ChildPolicy, Failure, HandedUndo, JournalError, Json, Logs, Millis, Record, Repair,
-    RuntimeStatus, TaskId, UndoId, Work,
+    ChildPolicy, Failure, HandedUndo, JournalError, Json, Letter, Logs, Millis, Parcel, Post,
+    Record, Repair, RuntimeStatus, TaskId, UndoId, Work,
 };
 
 /// What comes in from outside the orchestration.
@@ -15,6 +15,24 @@ pub enum Command {
         name: String,
         /// What comes with it.
         input: Json,
+        /// What it is known by: one that is known already changes nothing.
+        from: Option<Post>,
+    },
+    /// Another instance, or an entity, sent something.
+    Letter {
+        /// What it is known by.
+        post: Post,
+        /// The sender's instance id.
+        from: String,
+        /// What it brings.
+        parcel: Parcel,
+    },
+    /// A letter of this orchestration was taken in, or never will be.
+    Delivered {
+        /// Which.
+        post: Post,
+        /// Why it never will be.
+        problem: Option<String>,
     },
     /// An operator ends the orchestration.
     Terminate {
@@ -165,6 +183,8 @@ pub struct Turn {
     pub children: Vec<ChildStart>,
     /// Child orchestrations to end.
     pub child_stops: Vec<ChildStop>,
+    /// Letters to send.
+    pub letters: Vec<Letter>,
     /// Whether something became stuck in this turn.
     pub stuck: bool,
     /// Whether the orchestration ended in this turn.
@@ -181,6 +201,7 @@ impl Turn {
             && self.stops.is_empty()
             && self.children.is_empty()
             && self.child_stops.is_empty()
+            && self.letters.is_empty()
             && !self.stuck
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallPolicy, ChildPolicy, Compensation, Failure, HandedUndo, Json, Millis, Repair, ScopeId,
-    Started, StepOutcome, TaskId, UndoId,
+    CallPolicy, ChildPolicy, Compensation, EntityId, Failure, HandedUndo, Json, Letter, Millis,
+    Post, Repair, ScopeId, Started, StepOutcome, TaskId, UndoId,
 };
 
 /// What was written to stdout and stderr during an attempt, up to a limit.
@@ -363,6 +363,60 @@ pub enum Event {
         name: String,
         /// What came with it.
         input: Json,
+        /// The letter that brought it, where another instance raised it; or what
+        /// the client calls it, where it may ask again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Post>,
+    },
+    /// The orchestrator sent something to another instance or to an entity.
+    Sent(Letter),
+    /// The orchestrator called an operation of an entity.
+    EntityCalled {
+        /// The task.
+        task: TaskId,
+        /// The entity.
+        entity: EntityId,
+        /// What it is to do.
+        operation: String,
+        /// The input of that.
+        input: Json,
+        /// Why it was not called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<Failure>,
+    },
+    /// The entity has answered.
+    EntityAnswered {
+        /// The task.
+        task: TaskId,
+        /// What came of it.
+        outcome: Result<Json, Failure>,
+    },
+    /// The orchestrator wants entities for itself.
+    LocksRequested {
+        /// The task.
+        task: TaskId,
+        /// The entities, in the order in which they are locked.
+        entities: Vec<EntityId>,
+        /// Why they were not asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<Failure>,
+    },
+    /// It has one of them; when it has the last one, the task is complete.
+    LockGranted {
+        /// The task.
+        task: TaskId,
+        /// The entity.
+        entity: EntityId,
+    },
+    /// The orchestrator let go of all locks.
+    LocksReleased,
+    /// What was sent was taken in, or never will be.
+    Delivered {
+        /// Which of the letters.
+        letter: u64,
+        /// Why it never will be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
     },
     /// An operator stopped the code until it is resumed. What runs goes on, and
     /// what comes in is kept.

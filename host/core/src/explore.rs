@@ -74,6 +74,8 @@ impl Instance {
             Some(TaskKind::Event { name }) => name,
             Some(TaskKind::Timer { .. }) => "timer",
             Some(TaskKind::Compensation { .. }) => "compensate",
+            Some(TaskKind::Call { operation, .. }) => operation,
+            Some(TaskKind::Lock { .. }) => "lock",
             None => "",
         }
     }

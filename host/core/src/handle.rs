@@ -8,7 +8,7 @@ use crate::retry::{Attempted, next_attempt, next_attempt_always};
 use crate::undos::UndoState;
 use crate::{
     Cause, Event, Failure, FailureKind, HTTP_ACCEPTED, HTTP_FUNCTION, HandedUndo, Json, Logs,
-    Millis, Repair, RetryPolicy, TaskId, UndoId, Work,
+    Millis, Parcel, Repair, RetryPolicy, TaskId, UndoId, Work,
 };
 
 /// A step whose attempts were lost this often with their host is taken to be
@@ -32,17 +32,40 @@ impl Orchestration {
     pub fn handle(&mut self, command: Command) -> Result<(), Rejected> {
         if self.instance.end.is_some() {
             return match command {
+                Command::Letter { post, .. } | Command::RaiseEvent { from: Some(post), .. }
+                    if !self.instance.inbox.is_new(&post) =>
+                {
+                    Ok(())
+                }
                 Command::RaiseEvent { .. }
                 | Command::Terminate { .. }
                 | Command::Suspend { .. }
                 | Command::Resume { .. }
                 | Command::Cancel { .. }
-                | Command::Repair { .. } => Err(Rejected::Ended(self.instance.status())),
+                | Command::Repair { .. }
+                | Command::Letter { parcel: Parcel::Event { .. }, .. } => {
+                    Err(Rejected::Ended(self.instance.status()))
+                }
+                // What it has sent is to arrive all the same.
+                Command::Delivered { post, problem } => {
+                    self.delivered(&post, problem);
+                    Ok(())
+                }
+                Command::HostLost { .. } => {
+                    self.turn.letters = self.instance.outbox.again();
+                    Ok(())
+                }
                 _ => Ok(()),
             };
         }
         match command {
-            Command::RaiseEvent { name, input } => self.record(Event::EventRaised { name, input }),
+            Command::RaiseEvent { name, input, from } => {
+                if from.as_ref().is_none_or(|post| self.instance.inbox.is_new(post)) {
+                    self.record(Event::EventRaised { name, input, from });
+                }
+            }
+            Command::Letter { post, from, parcel } => return self.letter(post, &from, parcel),
+            Command::Delivered { post, problem } => self.delivered(&post, problem),
             Command::Terminate { reason, compensate: true } => {
                 self.unwind_from_outside(Cause::Terminated(reason))?;
             }
@@ -271,6 +294,7 @@ impl Orchestration {
     }
 
     fn host_lost(&mut self, alive: &[Work], since: Millis) {
+        self.turn.letters = self.instance.outbox.again();
         self.resume_retries(alive, since);
         for out in self.instance.running() {
             let Attempt { work, attempt, .. } = out;

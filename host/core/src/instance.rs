@@ -2,21 +2,48 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
+use crate::letters::Locks;
+use crate::post::{Inbox, Outbox, Parcel};
 use crate::scopes::Scopes;
 use crate::undos::Undo;
 use crate::{
-    BlockedReason, CallPolicy, Cause, ChildPolicy, Failure, Json, Millis, RuntimeStatus, ScopeId,
-    Started, TaskId, UndoId, UndoneStep, Work,
+    BlockedReason, CallPolicy, Cause, ChildPolicy, EntityId, Failure, Json, Millis, RuntimeStatus,
+    ScopeId, Started, TaskId, UndoId, UndoneStep, Work,
 };
 
 /// What the orchestrator asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TaskKind {
-    Activity { function: String, input: Json, policy: CallPolicy },
-    Child { function: String, input: Json, id: String, by_hand: bool, policy: Box<ChildPolicy> },
-    Timer { fire_at: Millis },
-    Event { name: String },
-    Compensation { scope: ScopeId },
+    Activity {
+        function: String,
+        input: Json,
+        policy: CallPolicy,
+    },
+    Child {
+        function: String,
+        input: Json,
+        id: String,
+        by_hand: bool,
+        policy: Box<ChildPolicy>,
+    },
+    Timer {
+        fire_at: Millis,
+    },
+    Event {
+        name: String,
+    },
+    Compensation {
+        scope: ScopeId,
+    },
+    /// An operation of an entity.
+    Call {
+        entity: EntityId,
+        operation: String,
+        input: Json,
+    },
+    Lock {
+        entities: Vec<EntityId>,
+    },
 }
 
 /// How far a task has come.
@@ -71,6 +98,9 @@ pub(crate) enum Asked {
     Cancel(TaskId),
     Scope(ScopeId),
     Parallel(ScopeId),
+    /// The place among what was sent.
+    Sent(u32),
+    Unlock,
 }
 
 /// What time brings.
@@ -173,6 +203,12 @@ pub struct Instance {
     /// Steps and undos that need a person, and since when.
     pub(crate) stuck: BTreeMap<Work, Millis>,
     pub(crate) events: u64,
+    pub(crate) outbox: Outbox,
+    pub(crate) inbox: Inbox,
+    /// What the code sent, and to whom.
+    pub(crate) sent: Vec<(String, Parcel)>,
+    /// The entities it has locked, or wants to.
+    pub(crate) locks: Option<Locks>,
 }
 
 impl Instance {
@@ -187,7 +223,13 @@ impl Instance {
             raised.entry(name.clone()).or_default().push_back(input.clone());
         }
         let custom_status = carried.and_then(|carried| carried.custom_status.clone());
+        let outbox = carried.map(|carried| Outbox::carried(carried.sent, &carried.letters));
+        let inbox = carried.map(|carried| carried.inbox.clone());
         Instance {
+            outbox: outbox.unwrap_or_default(),
+            inbox: inbox.unwrap_or_default(),
+            sent: Vec::new(),
+            locks: None,
             started,
             started_at: at,
             begun_at: begins.unwrap_or(at),
@@ -268,12 +310,19 @@ impl Instance {
     }
 
     /// Whether something is under way that has to go on after a restart:
-    /// steps or undos that run or are to be attempted again, or code that is
-    /// to begin anew.
+    /// steps or undos that run or are to be attempted again, code that is to
+    /// begin anew, letters that nobody has taken in.
     pub fn is_busy(&self) -> bool {
         // One that continued as new may have been stored before its code ran.
         let is_to_run = self.started.carried.is_some() && self.asked.is_empty();
-        self.end.is_none() && (self.open_steps > 0 || !self.tally.active.is_empty() || is_to_run)
+        let goes_on = self.open_steps > 0 || !self.tally.active.is_empty() || is_to_run;
+        self.has_mail() || self.end.is_none() && goes_on
+    }
+
+    /// Whether something that it sent was not taken in yet, as far as is known.
+    /// Where it has ended, it is kept for that long.
+    pub fn has_mail(&self) -> bool {
+        !self.outbox.is_empty()
     }
 
     /// When it next has to be woken for a timer, a retry or its deadline.
@@ -283,7 +332,7 @@ impl Instance {
 
     /// The attempts that are out, as far as the journal says.
     pub fn running(&self) -> Vec<Attempt> {
-        if !self.is_busy() {
+        if !self.is_busy() || self.end.is_some() {
             return Vec::new();
         }
         let steps = (0..self.tasks.len() as TaskId).map(Work::Step);

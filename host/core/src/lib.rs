@@ -8,14 +8,18 @@
 mod again;
 mod apply;
 mod command;
+mod entity;
 mod event;
 mod explore;
 mod handle;
 mod instance;
 mod json;
+mod letters;
 mod model;
 mod orchestration;
+mod post;
 mod replay;
+mod request;
 mod retry;
 mod scopes;
 mod started;
@@ -26,6 +30,10 @@ mod unwind;
 pub use command::{
     ChildStart, ChildStop, Command, Completion, LoadError, Mismatch, Rejected, Turn,
 };
+pub use entity::{
+    Entity, EntityCommand, EntityEvent, EntityRecord, EntityState, EntityTurn, OperationAttempt,
+    OperationResult, Outgoing, Sending, Snapshot, decode_entity_chunk, encode_entity_chunk,
+};
 pub use event::*;
 pub use explore::StepView;
 pub use handle::MAX_LOST_ATTEMPTS;
@@ -33,7 +41,8 @@ pub use instance::{Attempt, End, Instance};
 pub use json::Json;
 pub use model::*;
 pub use orchestration::Orchestration;
-pub use replay::Request;
+pub use post::{Letter, Parcel, Post};
+pub use request::Request;
 pub use retry::{Attempted, next_attempt};
 pub use started::{Carried, ChildPolicy, Parent, Started};
 pub use undo::*;

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 
 use crate::command::{Completion, LoadError, Mismatch, Turn};
 use crate::instance::{Asked, End, Instance, TaskState};
-use crate::replay::{Cursor, Request};
+use crate::replay::Cursor;
+use crate::request::Request;
 use crate::{
     BadInstanceId, BlockedReason, Cause, Compensation, Event, Failure, FailureKind, Json, LogLevel,
     Logs, Millis, Record, Started, TaskId, Work, check_instance_id, decode_chunk,
@@ -54,7 +55,9 @@ impl Orchestration {
                 instance.end_chunk();
             }
         }
-        let instance = instance.ok_or(LoadError::NoStart)?;
+        let mut instance = instance.ok_or(LoadError::NoStart)?;
+        // All that was sent has left; `HostLost` sends it again.
+        instance.outbox.take_fresh();
         let cursor = Cursor::new(&instance, true);
         let now = instance.updated;
         Ok(Orchestration { instance, cursor, turn: Turn::default(), now, told: HashSet::new() })
@@ -112,6 +115,7 @@ impl Orchestration {
         let before = self.instance.needs();
         self.instance.apply(&record);
         self.turn.stuck |= self.instance.needs() > before;
+        self.turn.letters.extend(self.instance.outbox.take_fresh());
         self.turn.records.push(record);
     }
 
@@ -131,13 +135,20 @@ impl Orchestration {
     ///
     /// # Errors
     /// When it asked for something else when it first ran.
-    pub fn request(&mut self, request: Request) -> Result<TaskId, Mismatch> {
+    pub fn request(&mut self, mut request: Request) -> Result<TaskId, Mismatch> {
+        if let Request::Lock { entities } = &mut request {
+            // Everybody locks in the same order.
+            entities.sort_unstable();
+            entities.dedup();
+        }
         if let Some(asked) = self.cursor.check(&self.instance, &request)? {
             return Ok(match asked {
                 Asked::Task(number)
                 | Asked::Cancel(number)
                 | Asked::Scope(number)
-                | Asked::Parallel(number) => number,
+                | Asked::Parallel(number)
+                | Asked::Sent(number) => number,
+                Asked::Unlock => 0,
             });
         }
         self.cursor.possible(&self.instance, &request)?;
@@ -166,7 +177,8 @@ impl Orchestration {
                 let id =
                     id.unwrap_or_else(|| format!("{}:{task:04x}", self.instance.started.execution));
                 let bad_id = check_instance_id(&id).err().map(bad_child_id);
-                let impossible = undo.as_ref().and_then(not_deployed).or(bad_id);
+                let locks = || self.instance.locks_held("a child orchestration");
+                let impossible = undo.as_ref().and_then(not_deployed).or(bad_id).or_else(locks);
                 let event = Event::ChildScheduled {
                     task,
                     function,
@@ -211,6 +223,12 @@ impl Orchestration {
                 self.record(Event::ParallelUndo { scope });
                 return Ok(scope);
             }
+            Request::Send { to, parcel } => return Ok(self.send(to, parcel)),
+            Request::CallEntity { entity, operation, input } => {
+                self.call_entity(task, entity, operation, input);
+            }
+            Request::Lock { entities } => self.lock(task, entities),
+            Request::Unlock => self.record(Event::LocksReleased),
             Request::Compensate { scope } => {
                 self.record(Event::CompensationRequested { task, scope });
                 self.advance();

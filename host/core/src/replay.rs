@@ -12,80 +12,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::instance::{Asked, End, Instance, TaskKind, TaskState};
+use crate::request::{Request, describe, locked, sent, short};
 use crate::scopes::MAX_SCOPE_DEPTH;
-use crate::{
-    CallPolicy, ChildPolicy, Compensation, Failure, FailureKind, Json, Millis, Mismatch, ScopeId,
-    TaskId,
-};
-
-/// What an orchestrator's code can ask for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Request {
-    /// An activity.
-    Activity {
-        /// Its name.
-        function: String,
-        /// Its input.
-        input: Json,
-        /// How to retry it, after all defaults; not compared on replay.
-        policy: CallPolicy,
-        /// How it is undone, after all defaults; not compared on replay.
-        undo: Option<Compensation>,
-        /// The scope it belongs to.
-        scope: ScopeId,
-        /// Whether the saga can only go forward once it is complete.
-        pivot: bool,
-    },
-    /// A child orchestration.
-    Child {
-        /// Its orchestrator.
-        function: String,
-        /// Its input.
-        input: Json,
-        /// How it is undone once it is complete; not compared on replay.
-        undo: Option<Compensation>,
-        /// Its instance id, where it is not derived; not compared on replay.
-        id: Option<String>,
-        /// What else is said about it; not compared on replay.
-        policy: ChildPolicy,
-        /// Whether nothing that it did is undone.
-        by_hand: bool,
-        /// The scope it belongs to.
-        scope: ScopeId,
-        /// Whether the saga can only go forward once it is complete.
-        pivot: bool,
-    },
-    /// To open a scope within this one.
-    OpenScope {
-        /// The outer scope.
-        parent: ScopeId,
-    },
-    /// To undo what is in this scope all at the same time.
-    UndoInParallel {
-        /// The scope.
-        scope: ScopeId,
-    },
-    /// To undo what this scope did.
-    Compensate {
-        /// The scope.
-        scope: ScopeId,
-    },
-    /// A timer.
-    Timer {
-        /// When it fires.
-        fire_at: Millis,
-    },
-    /// An external event.
-    Event {
-        /// Its name.
-        name: String,
-    },
-    /// To give up a timer or a wait.
-    Cancel {
-        /// The task.
-        task: TaskId,
-    },
-}
+use crate::{Failure, FailureKind, Json, Millis, Mismatch, TaskId};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor {
@@ -97,6 +26,8 @@ pub(crate) struct Cursor {
     /// Tasks asked for so far, and scopes opened.
     tasks: usize,
     scopes: usize,
+    /// What was sent so far.
+    sent: usize,
     /// The tasks whose completions were given out.
     handed_out: HashSet<TaskId>,
     /// With which input the code wants to begin anew when it returns, and
@@ -148,6 +79,7 @@ impl Cursor {
             requests: 0,
             tasks: 0,
             scopes: 1,
+            sent: 0,
             handed_out: HashSet::new(),
             again: None,
             given: 0,
@@ -169,6 +101,10 @@ impl Cursor {
 
     pub(crate) fn now(&self) -> Millis {
         self.now
+    }
+
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
     }
 
     pub(crate) fn wants_to_run(&self, instance: &Instance) -> bool {
@@ -195,6 +131,11 @@ impl Cursor {
             (Some(Asked::Parallel(journal)), Request::UndoInParallel { scope }) => {
                 journal == *scope
             }
+            (Some(Asked::Sent(journal)), Request::Send { to, parcel }) => {
+                let (receiver, sent) = &instance.sent[journal as usize];
+                receiver == to && sent == parcel
+            }
+            (Some(Asked::Unlock), Request::Unlock) => true,
             (Some(Asked::Task(journal)), request) => {
                 let task = &instance.tasks[journal as usize];
                 match (&task.kind, request) {
@@ -217,6 +158,13 @@ impl Cursor {
                         fire_at == asked
                     }
                     (TaskKind::Event { name }, Request::Event { name: asked }) => name == asked,
+                    (
+                        TaskKind::Call { entity, operation, input },
+                        Request::CallEntity { entity: asked, operation: wanted, input: given },
+                    ) => (entity, operation, input) == (asked, wanted, given),
+                    (TaskKind::Lock { entities }, Request::Lock { entities: asked }) => {
+                        entities == asked
+                    }
                     _ => false,
                 }
             }
@@ -232,8 +180,9 @@ impl Cursor {
     pub(crate) fn asked(&mut self, request: &Request) {
         self.requests += 1;
         match request {
-            Request::Cancel { .. } | Request::UndoInParallel { .. } => {}
+            Request::Cancel { .. } | Request::UndoInParallel { .. } | Request::Unlock => {}
             Request::OpenScope { .. } => self.scopes += 1,
+            Request::Send { .. } => self.sent += 1,
             _ => self.tasks += 1,
         }
     }
@@ -246,7 +195,7 @@ impl Cursor {
             | Request::UndoInParallel { scope }
             | Request::Compensate { scope } => (*scope, false),
             Request::OpenScope { parent } => (*parent, true),
-            Request::Timer { .. } | Request::Event { .. } | Request::Cancel { .. } => return Ok(()),
+            _ => return Ok(()),
         };
         if scope as usize >= self.scopes || !instance.scopes.exists(scope) {
             return Err(self.mismatch(instance, format!("scope {scope}, which it never opened")));
@@ -383,7 +332,16 @@ impl Cursor {
                 TaskKind::Compensation { scope } => format!("scope {scope} to be undone"),
                 TaskKind::Timer { fire_at } => format!("a timer that fires at {fire_at}"),
                 TaskKind::Event { name } => format!("a wait for event {name}"),
+                TaskKind::Call { entity, operation, input } => {
+                    format!("{operation} of {entity} with input {}", short(input.as_str()))
+                }
+                TaskKind::Lock { entities } => locked(entities),
             },
+            Some(Asked::Sent(place)) => {
+                let (to, parcel) = &instance.sent[*place as usize];
+                sent(to, parcel)
+            }
+            Some(Asked::Unlock) => "the locks let go".into(),
             None => match &instance.end {
                 None => "nothing more, and waited".into(),
                 Some(End::Completed(output)) => {
@@ -411,36 +369,5 @@ impl Cursor {
     pub(crate) fn chance(&self, task: TaskId, attempt: u32) -> f64 {
         let mut state = self.seed ^ (u64::from(task) << 32 | u64::from(attempt));
         (split_mix(&mut state) >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
-fn describe(request: &Request) -> String {
-    match request {
-        Request::Activity { function, input, .. } => {
-            format!("activity {function} with input {}", short(input.as_str()))
-        }
-        Request::Child { function, input, .. } => {
-            format!("orchestrator {function} with input {}", short(input.as_str()))
-        }
-        Request::OpenScope { parent } => format!("a scope opened in scope {parent}"),
-        Request::UndoInParallel { scope } => format!("scope {scope} to be undone in parallel"),
-        Request::Compensate { scope } => format!("scope {scope} to be undone"),
-        Request::Timer { fire_at } => format!("a timer that fires at {fire_at}"),
-        Request::Event { name } => format!("a wait for event {name}"),
-        Request::Cancel { task } => format!("task {task} given up"),
-    }
-}
-
-/// The beginning of a text, for a message.
-fn short(text: &str) -> String {
-    const LONGEST: usize = 300;
-    match text.char_indices().nth(LONGEST) {
-        None => text.to_owned(),
-        // Two that differ only further on are not to look alike.
-        Some((end, _)) => {
-            let digest = Sha256::digest(text.as_bytes());
-            let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{}... ({} bytes, sha256 {digest})", &text[..end], text.len())
-        }
     }
 }

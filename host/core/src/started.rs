@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{HandedUndo, Json, Millis, RetryPolicy, Tags, TaskId};
+use crate::post::Inbox;
+use crate::{HandedUndo, Json, Letter, Millis, Post, RetryPolicy, Tags, TaskId};
 
 /// How an orchestration began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,10 @@ pub struct Started {
     /// The orchestration whose step this one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// The letter that started it, where an instance did that did not wait for
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<Post>,
     /// When its code first runs, where that is later than its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_at: Option<Millis>,
@@ -57,6 +62,22 @@ pub struct Carried {
     /// the parent at the end, in the order of undoing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handed: Vec<HandedUndo>,
+    /// The first execution, which names the instance as a sender of letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// How many letters it has sent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sent: u64,
+    /// Those of which nobody has said that they were taken in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub letters: Vec<Letter>,
+    /// Which letters it has had.
+    #[serde(default, skip_serializing_if = "Inbox::is_empty")]
+    pub(crate) inbox: Inbox,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Eq for Carried {}

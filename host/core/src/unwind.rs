@@ -37,7 +37,7 @@ impl Orchestration {
                 }
                 TaskKind::Child { by_hand, .. } => !by_hand,
                 TaskKind::Compensation { .. } => true,
-                TaskKind::Timer { .. } | TaskKind::Event { .. } => false,
+                _ => false,
             };
             let open = !matches!(found.state, TaskState::Done(_) | TaskState::Cancelled);
             (matters && open).then_some((task, &found.kind))

@@ -18,7 +18,7 @@ fn json(text: &str) -> Json {
 }
 
 fn event(name: &str, input: &str) -> Command {
-    Command::RaiseEvent { name: name.into(), input: json(input) }
+    Command::RaiseEvent { name: name.into(), input: json(input), from: None }
 }
 
 fn wait(saga: &mut Orchestration, name: &str) -> TaskId {
@@ -54,7 +54,7 @@ fn events_that_the_code_was_not_given_are_there_in_order_after_it_continued() {
     saga.continue_as_new(json("2"), true);
     saga.returned(Ok(Json::null())).expect("nothing is replayed");
     assert!(saga.is_to_begin_anew());
-    saga.begin_anew("new".into());
+    saga.begin_anew("new".into(), 0);
 
     let instance = saga.instance();
     assert_eq!(instance.started().input, json("2"));
@@ -81,7 +81,7 @@ fn what_is_stored_before_its_code_runs_again_goes_on_after_a_restart() {
     let mut saga = Orchestration::start(10, started());
     saga.continue_as_new(json("2"), true);
     saga.returned(Ok(Json::null())).expect("nothing is replayed");
-    saga.begin_anew("d".into());
+    saga.begin_anew("d".into(), 0);
     let mut chunks = Vec::new();
     stored(&mut chunks, &saga.end_turn());
     let mut loaded = Orchestration::load(&chunks).expect("a whole journal");
@@ -97,7 +97,7 @@ fn events_are_left_behind_where_the_code_says_so() {
     saga.handle(event("E", "1")).expect("it runs");
     saga.continue_as_new(json("2"), false);
     saga.returned(Ok(Json::null())).expect("nothing is replayed");
-    saga.begin_anew("d".into());
+    saga.begin_anew("d".into(), 0);
     let task = wait(&mut saga, "E");
     assert_eq!(saga.next(&[task]).expect("no mismatch"), None);
 }

@@ -79,7 +79,8 @@ fn happen(world: &mut World, happening: &Happening) {
             }
         }
         Happening::Raise(n) => {
-            let command = Command::RaiseEvent { name: format!("E{n}"), input: Json::null() };
+            let command =
+                Command::RaiseEvent { name: format!("E{n}"), input: Json::null(), from: None };
             let ended = world.ended();
             assert_eq!(world.turn(Some(command)).is_err(), ended);
         }

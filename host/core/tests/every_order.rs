@@ -127,7 +127,7 @@ fn events_are_kept_in_order_and_each_is_delivered_once() {
     use Op::*;
     let raise = |world: &mut World, n: u8| {
         let input = Json::of(&n).expect("a number is JSON");
-        let command = Command::RaiseEvent { name: "E0".into(), input };
+        let command = Command::RaiseEvent { name: "E0".into(), input, from: None };
         world.turn(Some(command)).expect("it has not ended");
     };
     let mut world = World::start(
@@ -158,7 +158,7 @@ fn an_event_does_not_go_to_a_wait_that_was_given_up() {
     world.now += 10;
     world.turn(Some(Command::Tick)).expect("never rejected");
     assert!(!world.ended());
-    let command = Command::RaiseEvent { name: "E0".into(), input: Json::null() };
+    let command = Command::RaiseEvent { name: "E0".into(), input: Json::null(), from: None };
     world.turn(Some(command)).expect("it has not ended");
     assert!(world.ended());
     world.replay().expect("faithful");
@@ -171,7 +171,7 @@ fn a_blocked_orchestration_loses_nothing_and_goes_on_when_its_code_is_back() {
     let mut world = World::start(right.clone(), no_retry());
     world.evict();
     world.script = [Activity(1), Event(0), Await(1), Await(0)].into();
-    let raise = Command::RaiseEvent { name: "E0".into(), input: Json::null() };
+    let raise = Command::RaiseEvent { name: "E0".into(), input: Json::null(), from: None };
     world.turn(Some(raise)).expect("it has not ended");
     let mismatch = world.blocked.take().expect("the code has changed");
     assert_eq!(mismatch.position, 0);
@@ -229,7 +229,7 @@ fn a_suspended_orchestration_keeps_what_comes_in_until_it_is_resumed() {
 
         // What runs goes on, and what comes in is kept; the code does nothing.
         world.end_attempt(0, Ok(Json::null()));
-        let raise = Command::RaiseEvent { name: "E0".into(), input: Json::null() };
+        let raise = Command::RaiseEvent { name: "E0".into(), input: Json::null(), from: None };
         world.turn(Some(raise)).expect("it has not ended");
         if evict {
             world.evict();

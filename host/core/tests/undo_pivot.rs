@@ -192,7 +192,7 @@ fn a_code_that_fails_while_it_runs_is_undone_if_it_fails_and_blocked_if_it_compl
         let mut world =
             start(&[step(0).op(), Try(0), step(1).pivot().op(), Op::Event(0), Await(2), Fail]);
         world.end_step(0, done());
-        let raise = Command::RaiseEvent { name: "E0".into(), input: Json::null() };
+        let raise = Command::RaiseEvent { name: "E0".into(), input: Json::null(), from: None };
         world.turn(Some(raise)).expect("it has not ended");
         assert_eq!((world.state(), world.outs().len()), (SagaState::Compensating, 1));
         world

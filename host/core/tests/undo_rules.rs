@@ -119,7 +119,7 @@ fn an_orchestrator_that_returns_while_a_step_would_have_to_be_undone_has_failed(
         let mut world =
             start(&[step(1).op(), Await(0), op.clone(), Op::Event(0), Await(2), Return]);
         world.end_step(0, done());
-        let raise = Command::RaiseEvent { name: "E0".into(), input: Json::null() };
+        let raise = Command::RaiseEvent { name: "E0".into(), input: Json::null(), from: None };
         world.turn(Some(raise)).expect("it has not ended");
         assert_eq!(world.state(), SagaState::Compensating, "{op:?}");
         match op {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sagahost_core::{
-    Command, Json, Millis, Record, Repair, RuntimeStatus, Started, Tags, UndoId, check_instance_id,
-    decode_chunk,
+    Command, Json, Millis, Post, Record, Repair, RuntimeStatus, Started, Tags, UndoId,
+    check_instance_id, decode_chunk,
 };
 use sagahost_store::{
     InstanceKey, InstanceRow, ListQuery, MAX_PURGE, Page, Store, StoreError, Summary, Write,
@@ -16,11 +16,14 @@ use sagahost_wasm::{ActivityCall, ActivityReport, Function, FunctionKind, Runtim
 use tokio::sync::{broadcast, oneshot};
 
 use crate::cell::{Message, Replace};
-use crate::children::deadline_from;
+use crate::children::{UNDELIVERED, deadline_from};
 use crate::error::{CommandError, InvokeError, StartError};
 use crate::lifecycle::Inner;
 use crate::stats::Stats;
 use crate::writer::WriteFailure;
+
+/// Between two tries to purge an instance whose letters are on their way.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is asked for at the start of an orchestration.
 #[derive(Clone, Debug)]
@@ -203,7 +206,25 @@ impl Engine {
     /// # Errors
     /// When there is no such instance, it has ended, or the store failed.
     pub async fn raise_event(&self, id: &str, name: &str, input: Json) -> Result<(), CommandError> {
-        self.ask(id, Command::RaiseEvent { name: name.to_owned(), input }).await
+        self.ask(id, Command::RaiseEvent { name: name.to_owned(), input, from: None }).await
+    }
+
+    /// As [`Self::raise_event`], but an event with a key that the instance has
+    /// had already is taken for the same once more, and changes nothing. Keys
+    /// are remembered for as long as the instance is kept; where it continues
+    /// as new, for ten minutes.
+    ///
+    /// # Errors
+    /// When there is no such instance, it has ended, or the store failed.
+    pub async fn raise_event_once(
+        &self,
+        id: &str,
+        name: &str,
+        input: Json,
+        key: &str,
+    ) -> Result<(), CommandError> {
+        let from = Some(Post { origin: format!("key:{key}"), number: 1 });
+        self.ask(id, Command::RaiseEvent { name: name.to_owned(), input, from }).await
     }
 
     /// Ends an orchestration where it is, with what it runs and its children,
@@ -355,15 +376,27 @@ impl Engine {
         let Some(row) = self.status(&id).await? else {
             return Err(CommandError::NotFound { id });
         };
-        match self.inner.writer.write(Write::Purge { key: row.key }).await {
-            Ok(_) => Ok(()),
-            Err(WriteFailure::Write(WriteError::NotTerminal { .. })) => {
-                Err(CommandError::NotTerminal { id })
-            }
-            Err(WriteFailure::Write(WriteError::NoSuchInstance { .. })) => {
-                Err(CommandError::NotFound { id })
-            }
-            Err(failure) => Err(CommandError::Store(failure.to_string())),
+        let until = Instant::now() + UNDELIVERED;
+        loop {
+            return match self.inner.writer.write(Write::Purge { key: row.key }).await {
+                Ok(_) => Ok(()),
+                Err(WriteFailure::Write(WriteError::NotTerminal { .. })) => {
+                    Err(CommandError::NotTerminal { id })
+                }
+                Err(WriteFailure::Write(WriteError::NoSuchInstance { .. })) => {
+                    Err(CommandError::NotFound { id })
+                }
+                Err(WriteFailure::Write(WriteError::InstanceBusy { .. })) => {
+                    if Instant::now() > until {
+                        return Err(CommandError::Undelivered { id });
+                    }
+                    // Whoever has it sends what is left.
+                    self.inner.deliver(&id, Message::Wake);
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Err(failure) => Err(CommandError::Store(failure.to_string())),
+            };
         }
     }
 

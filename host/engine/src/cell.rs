@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use sagahost_core::{Command, Millis, Record, Started, Work};
+use sagahost_core::{Command, Millis, Parcel, Post, Record, Started, Work};
 use sagahost_store::{InstanceKey, NewInstance};
 use sagahost_wasm::{Fiber, Pinned};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -44,7 +45,15 @@ pub(crate) enum Replace {
 /// What arrives for an instance.
 pub(crate) enum Message {
     /// It begins.
-    Start { new: Box<NewInstance>, started: Box<Started>, replace: Replace, ack: Ack<StartError> },
+    Start {
+        new: Box<NewInstance>,
+        started: Box<Started>,
+        replace: Replace,
+        /// Until when it is tried again, where an instance of this id has ended
+        /// and its letters are not taken in yet.
+        until: Instant,
+        ack: Ack<StartError>,
+    },
     /// A client wants something, and waits until it is durable.
     Asked { command: Command, ack: Ack<CommandError> },
     /// An attempt or a child of this execution ended. (Of an earlier execution
@@ -52,6 +61,11 @@ pub(crate) enum Message {
     Ended { execution: Arc<str>, command: Command },
     /// The parent has something to say.
     Told { command: Command },
+    /// Another instance, or an entity, sent something. It is told when that is
+    /// durable.
+    Letter { post: Post, from: String, parcel: Parcel },
+    /// What this one sent was taken in, or never will be.
+    Posted { post: Post, problem: Option<String> },
     /// A timer fires or a retry begins, or the instance is to be looked at
     /// after a start of the host.
     Wake,
@@ -86,6 +100,8 @@ pub(crate) struct Body {
     pub(crate) armed: Option<Millis>,
     /// Whether it is stored as stuck.
     pub(crate) stuck: bool,
+    /// Whether it waits for somebody to take in what it sent.
+    pub(crate) has_mail: bool,
 }
 
 #[derive(Default)]

@@ -6,7 +6,7 @@
 //! to a child that is there, and tells the parent of one that has ended.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sagahost_core::{
     ChildStart, ChildStop, Command, End, Failure, FailureKind, HandedUndo, Json, Millis,
@@ -30,6 +30,10 @@ pub(crate) fn deadline_from(now: Millis, deadline_ms: Option<u64>) -> Option<Mil
 
 /// Between two tries to read or write what a child depends on.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a start or a purge waits for what an instance that has ended has
+/// still to send.
+pub(crate) const UNDELIVERED: Duration = Duration::from_secs(10);
 
 /// How a child ended, as its parent is told.
 type Outcome = (Result<Json, Failure>, Vec<HandedUndo>);
@@ -66,8 +70,9 @@ impl Inner {
             tags: started.tags.clone(),
         };
         let (ack, outcome) = oneshot::channel();
+        let until = Instant::now() + UNDELIVERED;
         let message =
-            Message::Start { new: Box::new(new), started: Box::new(started), replace, ack };
+            Message::Start { new: Box::new(new), started: Box::new(started), replace, until, ack };
         self.deliver(id, message);
         outcome
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sagahost_core::{End, Event, Record, SagaState, Work, encode_chunk};
+use sagahost_core::{End, Event, Letter, Post, Record, SagaState, Work, encode_chunk};
 use sagahost_store::{Summary, Write, WriteError, Written};
 
 use crate::api::{Committed, Ended};
@@ -19,6 +19,8 @@ use crate::writer::WriteFailure;
 #[derive(Default)]
 pub(crate) struct Asked {
     pub(crate) acks: Vec<Ack<CommandError>>,
+    /// Letters that were taken in, each with its sender.
+    pub(crate) letters: Vec<(String, Post)>,
     pub(crate) finished: Vec<Work>,
     /// What has to be done again if it cannot be stored.
     pub(crate) again: Vec<Message>,
@@ -34,8 +36,8 @@ impl Inner {
         mut body: Box<Body>,
         asked: Asked,
     ) -> After {
-        let Asked { acks, finished, again, flush } = asked;
-        let (turn, hold) = {
+        let Asked { acks, letters, finished, again, flush } = asked;
+        let (mut turn, hold) = {
             let mut guest = guest::lock(&body.guest);
             let turn = guest.orchestration.end_turn();
             let instance = guest.orchestration.instance();
@@ -44,14 +46,19 @@ impl Inner {
                 (wake_at, None) => wake_at.is_some(),
                 (None, Some(_)) => false,
             };
+            let mut events = turn.records.iter().map(|Record(_, event)| event);
+            // What is stored says that it waits for that, and it would be told
+            // again after a crash.
+            let only_delivered = events.all(is_delivered);
             let hold = body.key.is_some()
                 && acks.is_empty()
+                && letters.is_empty()
                 && !flush
                 && !turn.ended
                 && turn.fresh.is_none()
                 && turn.has_no_effects()
                 && !wakes_earlier
-                && instance.is_busy()
+                && (instance.is_busy() || only_delivered)
                 && turn.records.iter().all(|Record(_, event)| can_wait(event));
             (turn, hold)
         };
@@ -76,6 +83,13 @@ impl Inner {
                     });
                     After::Drop
                 }
+                WriteFailure::Write(WriteError::InstanceBusy { .. }) => {
+                    let id = cell.id.to_string();
+                    acks.into_iter().for_each(|ack| {
+                        let _ = ack.send(Err(CommandError::Undelivered { id: id.clone() }));
+                    });
+                    After::Drop
+                }
                 failure => {
                     acks.into_iter().for_each(|ack| {
                         let _ = ack.send(Err(CommandError::Store(failure.to_string())));
@@ -88,13 +102,19 @@ impl Inner {
         for ack in acks {
             let _ = ack.send(Ok(()));
         }
+        for (sender, post) in letters {
+            self.posted(&sender, post, None);
+        }
         if turn.stuck {
             self.tell_stuck(&body);
         }
+        let over = self.send(cell, &mut body, std::mem::take(&mut turn.letters));
         if turn.ended {
-            self.stop_children(turn.child_stops);
+            self.stop_children(std::mem::take(&mut turn.child_stops));
             self.ended(cell, &body);
-            return After::Drop;
+        }
+        if over {
+            return if body.has_mail { After::Keep(body) } else { After::Drop };
         }
         self.finished(cell, &finished);
         if fresh.is_some() {
@@ -136,6 +156,21 @@ impl Inner {
                 state.attempts.remove(work);
             }
         }
+    }
+
+    /// Sends what the turn has to send; whether the orchestration has ended.
+    fn send(self: &Arc<Self>, cell: &Cell, body: &mut Body, letters: Vec<Letter>) -> bool {
+        let (origin, over) = {
+            let guest = guest::lock(&body.guest);
+            let instance = guest.orchestration.instance();
+            body.has_mail = instance.has_mail();
+            let origin = (!letters.is_empty()).then(|| instance.origin().to_owned());
+            (origin.unwrap_or_default(), instance.end().is_some())
+        };
+        for letter in letters {
+            self.post(&cell.id, &origin, letter);
+        }
+        over
     }
 
     /// Stores what is held. From `fresh` on it is a new journal, which takes
@@ -258,5 +293,9 @@ fn can_wait(event: &Event) -> bool {
             | Event::AttemptFailed { retry_at: None, .. }
             | Event::StatusSet { .. }
             | Event::Logged { .. }
-    )
+    ) || is_delivered(event)
+}
+
+fn is_delivered(event: &Event) -> bool {
+    matches!(event, Event::Delivered { problem: None, .. })
 }

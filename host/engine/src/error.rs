@@ -130,6 +130,14 @@ pub enum CommandError {
         /// The id.
         id: String,
     },
+    /// It has ended, but what it sent was not taken in yet.
+    #[error(
+        "instance '{id}' has ended, and what it sent to other instances is still on its way: try again in a moment"
+    )]
+    Undelivered {
+        /// The id.
+        id: String,
+    },
     /// The store did not take it, or did not answer; nothing was changed.
     #[error("the store failed, nothing was changed: {0}")]
     Store(String),

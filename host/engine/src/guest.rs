@@ -4,9 +4,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sagahost_core::{
-    CallOptions, CallPolicy, ChildOptions, ChildPolicy, Compensation, HTTP_FUNCTION, Json,
-    LogLevel, Millis, Mismatch, Orchestration, Request, ScopeId, StepOptions, Tags, TaskId,
-    UndoChoice,
+    CallOptions, CallPolicy, ChildOptions, ChildPolicy, Compensation, EntityId, HTTP_FUNCTION,
+    Json, LogLevel, Millis, Mismatch, Orchestration, Parcel, Request, ScopeId, StartOptions,
+    StepOptions, Tags, TaskId, UndoChoice,
 };
 use sagahost_wasm::{Completion, OrchestrationHost, Runtime, Stop};
 
@@ -90,6 +90,56 @@ impl OrchestrationHost for Guest {
         let CallOptions { retry, timeout_ms } = call;
         let policy = ChildPolicy { retry, timeout_ms, version, tags };
         self.request(Request::Child { function, input, undo, id, policy, by_hand, scope, pivot })
+    }
+
+    fn start_orchestrator(
+        &mut self,
+        name: String,
+        input: Json,
+        options: StartOptions,
+    ) -> Result<String, Stop> {
+        let StartOptions { id, version, tags, start_at } = options;
+        let started = self.orchestration.instance().started();
+        let trace_parent = started.trace_parent.clone();
+        let place = self.orchestration.sent();
+        let to = id.unwrap_or_else(|| format!("{}:s{place:04x}", started.execution));
+        let parcel = Parcel::Start { name, input, version, tags, start_at, trace_parent };
+        self.request(Request::Send { to: to.clone(), parcel })?;
+        Ok(to)
+    }
+
+    fn send_event(&mut self, instance: String, name: String, input: Json) -> Result<(), Stop> {
+        let parcel = Parcel::Event { name, input };
+        self.request(Request::Send { to: instance, parcel }).map(drop)
+    }
+
+    fn call_entity(
+        &mut self,
+        entity: EntityId,
+        operation: String,
+        input: Json,
+    ) -> Result<TaskId, Stop> {
+        self.request(Request::CallEntity { entity, operation, input })
+    }
+
+    fn signal_entity(
+        &mut self,
+        entity: EntityId,
+        operation: String,
+        input: Json,
+        at: Option<Millis>,
+    ) -> Result<(), Stop> {
+        let execution = Some(self.orchestration.instance().started().execution.clone());
+        let parcel = Parcel::Signal { operation, input, at, execution };
+        self.request(Request::Send { to: entity.instance_id(), parcel }).map(drop)
+    }
+
+    fn lock_entities(&mut self, entities: Vec<EntityId>) -> Result<TaskId, Stop> {
+        self.request(Request::Lock { entities })
+    }
+
+    fn unlock_entities(&mut self) -> Result<(), Stop> {
+        self.request(Request::Unlock).map(drop)
     }
 
     fn continue_as_new(&mut self, input: Json, keep_events: bool) -> Result<(), Stop> {

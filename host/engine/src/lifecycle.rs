@@ -14,6 +14,7 @@ use crate::api::{Committed, Engine};
 use crate::cell::{Cells, Message};
 use crate::clock::Clock;
 use crate::config::EngineConfig;
+use crate::entity::Entities;
 use crate::error::EngineError;
 use crate::flush::HeldBack;
 use crate::residents::Residents;
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) runtime: Runtime,
     pub(crate) config: EngineConfig,
     pub(crate) cells: Cells,
+    pub(crate) entities: Entities,
     pub(crate) residents: Residents,
     pub(crate) timers: Timers,
     pub(crate) held: HeldBack,
@@ -83,6 +85,7 @@ impl Engine {
             writer,
             runtime,
             cells: Cells::default(),
+            entities: Entities::default(),
             residents: Residents::new(&config),
             timers: Timers::default(),
             held: HeldBack::default(),

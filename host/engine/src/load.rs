@@ -30,10 +30,12 @@ impl NotLoaded {
 }
 
 impl Inner {
-    pub(crate) async fn load(&self, cell: &Cell) -> Result<Box<Body>, NotLoaded> {
+    /// An instance that has not ended, or still has something to send; any, if
+    /// `ended`.
+    pub(crate) async fn load(&self, cell: &Cell, ended: bool) -> Result<Box<Body>, NotLoaded> {
         let (row, chunks) = self.read_instance(&cell.id).await?;
         let status = row.summary.status;
-        if status.is_terminal() {
+        if status.is_terminal() && !row.summary.busy && !ended {
             return Err(NotLoaded::Ended(status));
         }
         let mut orchestration =
@@ -55,6 +57,7 @@ impl Inner {
             execution,
             armed: None,
             stuck: row.summary.saga == SagaState::Stuck,
+            has_mail: false,
         }))
     }
 

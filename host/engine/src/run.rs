@@ -60,7 +60,7 @@ impl Inner {
                     let returned = guest.orchestration.returned(result);
                     if goes_on && returned.is_ok() && guest.orchestration.is_to_begin_anew() {
                         let digest = self.newest(&guest);
-                        guest.orchestration.begin_anew(digest);
+                        guest.orchestration.begin_anew(digest, self.forget_before());
                         drop(guest);
                         body.resident = None;
                         // Code that never waits would make a turn without end.

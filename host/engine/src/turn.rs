@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sagahost_core::{Command, Orchestration, Started};
+use sagahost_core::{Command, Orchestration, Parcel, Started};
 use sagahost_store::NewInstance;
 
 use crate::cell::{Ack, Body, Cell, Message, Replace, State};
 use crate::commit::Asked;
+use crate::entity::{EntityMessage, is_entity};
 use crate::error::{CommandError, StartError};
 use crate::guest::{self, Guest};
 use crate::lifecycle::Inner;
@@ -20,6 +21,15 @@ use crate::load::NotLoaded;
 /// again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What the first turn of an instance needs; as in [`Message::Start`].
+#[derive(Clone)]
+struct FirstTurn {
+    new: Box<NewInstance>,
+    started: Box<Started>,
+    replace: Replace,
+    until: Instant,
+}
 
 /// What a turn leaves behind.
 pub(crate) enum After {
@@ -62,6 +72,16 @@ async fn work(inner: Arc<Inner>, cell: Arc<Cell>) {
     }
 }
 
+/// Whether it may have come before, also to an instance that has ended since.
+fn may_be_known(message: &Message) -> bool {
+    let is_named = |command: &Command| matches!(command, Command::RaiseEvent { from: Some(_), .. });
+    match message {
+        Message::Letter { .. } => true,
+        Message::Asked { command, .. } => is_named(command),
+        _ => false,
+    }
+}
+
 /// A start is a turn of its own; everything else that has arrived is one.
 fn next_batch(inbox: &mut Vec<Message>) -> Vec<Message> {
     let is_start = |message: &Message| matches!(message, Message::Start { .. });
@@ -79,7 +99,10 @@ fn settle(inner: &Inner, cell: &Arc<Cell>, state: &mut State) {
     let stays = match &state.body {
         None => false,
         Some(body) => {
-            body.resident.is_some() || !body.held.is_empty() || !state.attempts.is_empty()
+            body.resident.is_some()
+                || !body.held.is_empty()
+                || body.has_mail
+                || !state.attempts.is_empty()
         }
     };
     if !stays {
@@ -94,6 +117,16 @@ impl Inner {
     /// Puts a message into an instance's inbox, and sees to it that somebody
     /// works it off.
     pub(crate) fn deliver(self: &Arc<Self>, id: &str, message: Message) {
+        if is_entity(id) {
+            return match message {
+                Message::Wake => self.deliver_to_entity(id, EntityMessage::Wake),
+                Message::Asked { ack, .. } => {
+                    let _ = ack.send(Err(CommandError::NotFound { id: id.to_owned() }));
+                }
+                // Nothing else is sent to an entity as if it were an instance.
+                _ => {}
+            };
+        }
         if let Some(cell) = self.cells.deliver(id, message) {
             self.set_to_work(cell);
         }
@@ -132,9 +165,10 @@ impl Inner {
         self.counters.turns.add(1);
         let mut batch = batch;
         if let [Message::Start { .. }] = &batch[..]
-            && let Some(Message::Start { new, started, replace, ack }) = batch.pop()
+            && let Some(Message::Start { new, started, replace, until, ack }) = batch.pop()
         {
-            return self.first_turn(cell, body, new, (*started, replace), ack).await;
+            let start = FirstTurn { new, started, replace, until };
+            return self.first_turn(cell, body, start, ack).await;
         }
         let mut body = match body {
             Some(body) => body,
@@ -142,25 +176,21 @@ impl Inner {
             None if batch.iter().all(|message| matches!(message, Message::Flush)) => {
                 return After::Drop;
             }
-            None => match self.load(cell).await {
+            None => match self.load(cell, batch.iter().any(may_be_known)).await {
                 Ok(body) => body,
                 Err(NotLoaded::Unavailable(error)) => {
                     return self.store_failed(batch, &error);
                 }
                 Err(not) => {
                     for message in batch {
-                        if let Message::Asked { ack, .. } = message {
-                            let _ = ack.send(Err(not.error(&cell.id)));
-                        }
+                        self.not_here(&cell.id, &not, message);
                     }
                     return After::Drop;
                 }
             },
         };
-        let mut acks = Vec::new();
-        let mut finished = Vec::new();
-        let mut again = Vec::new();
-        let mut flush = false;
+        let mut asked = Asked::default();
+        let Asked { acks, letters, finished, again, flush } = &mut asked;
         {
             let mut guest = guest::lock(&body.guest);
             let orchestration = &mut guest.orchestration;
@@ -189,28 +219,52 @@ impl Inner {
                         // Only what somebody asked for is ever rejected.
                         let _ = orchestration.handle(command);
                     }
+                    Message::Letter { post, from, parcel } => {
+                        let (id, sender) = (post.clone(), from.clone());
+                        let command = Command::Letter {
+                            post: post.clone(),
+                            from: from.clone(),
+                            parcel: parcel.clone(),
+                        };
+                        match orchestration.handle(command) {
+                            Ok(()) => {
+                                letters.push((sender, id));
+                                again.push(Message::Letter { post, from, parcel });
+                            }
+                            Err(why) => self.posted(&sender, id, Some(why.to_string())),
+                        }
+                    }
+                    Message::Posted { post, problem } => {
+                        // Its sender says so again where it is not stored.
+                        let _ = orchestration.handle(Command::Delivered { post, problem });
+                    }
                     Message::Wake => {
                         body.armed = None;
                         let _ = orchestration.handle(Command::Tick);
                     }
-                    Message::Flush => flush = true,
+                    Message::Flush => *flush = true,
                     Message::Start { .. } => {}
                 }
             }
         }
         self.run(&mut body).await;
-        self.commit(cell, body, Asked { acks, finished, again, flush }).await
+        self.commit(cell, body, asked).await
     }
 
     async fn first_turn(
         self: &Arc<Self>,
         cell: &Arc<Cell>,
         body: Option<Box<Body>>,
-        new: Box<NewInstance>,
-        (started, replace): (Started, Replace),
+        start: FirstTurn,
         ack: Ack<StartError>,
     ) -> After {
+        let FirstTurn { new, started, replace, .. } = start.clone();
         if let Some(body) = body {
+            let over = guest::lock(&body.guest).orchestration.instance().end().is_some();
+            if over && replace == Replace::Ended {
+                self.start_later(&cell.id, start, ack);
+                return After::Keep(body);
+            }
             let _ = ack.send(Err(StartError::Exists { id: cell.id.to_string() }));
             return After::Keep(body);
         }
@@ -231,7 +285,7 @@ impl Inner {
             }
         }
         let execution: Arc<str> = started.execution.as_str().into();
-        let orchestration = Orchestration::start(new.created, started);
+        let orchestration = Orchestration::start(new.created, *started);
         let mut body = Box::new(Body {
             key: None,
             new: Some(new),
@@ -243,6 +297,7 @@ impl Inner {
             execution,
             armed: None,
             stuck: false,
+            has_mail: false,
         });
         self.run(&mut body).await;
         let (asked, outcome) = tokio::sync::oneshot::channel();
@@ -253,11 +308,49 @@ impl Inner {
                 Ok(())
             }
             Ok(Err(CommandError::NotTerminal { id })) => Err(StartError::Exists { id }),
+            Ok(Err(CommandError::Undelivered { .. })) => {
+                // Whoever has it sends what is left.
+                self.deliver(&cell.id, Message::Wake);
+                self.start_later(&cell.id, start, ack);
+                return after;
+            }
             Ok(Err(error)) => Err(StartError::Store(error.to_string())),
             Err(_) => Err(StartError::Store("the turn was dropped".into())),
         };
         let _ = ack.send(started);
         after
+    }
+
+    /// The instance of this id has ended, but has still something to send: the
+    /// start is tried again.
+    fn start_later(self: &Arc<Self>, id: &Arc<str>, start: FirstTurn, ack: Ack<StartError>) {
+        let FirstTurn { new, started, replace, until } = start;
+        if Instant::now() > until {
+            let error = CommandError::Undelivered { id: id.to_string() };
+            let _ = ack.send(Err(StartError::Store(error.to_string())));
+            return;
+        }
+        let (inner, id) = (self.clone(), id.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(FIRST_PAUSE).await;
+            inner.deliver(&id, Message::Start { new, started, replace, until, ack });
+        });
+    }
+
+    /// A message came for an instance that cannot be had.
+    fn not_here(self: &Arc<Self>, id: &str, not: &NotLoaded, message: Message) {
+        match message {
+            Message::Asked { ack, .. } => {
+                let _ = ack.send(Err(not.error(id)));
+            }
+            // Of a damaged one the sender hears nothing, and keeps it.
+            Message::Letter { post, from, parcel } if !matches!(not, NotLoaded::Damaged(_)) => {
+                let wants_to_know = matches!(parcel, Parcel::Event { .. });
+                let problem = wants_to_know.then(|| not.error(id).to_string());
+                self.posted(&from, post, problem);
+            }
+            _ => {}
+        }
     }
 
     fn store_failed(&self, batch: Vec<Message>, error: &str) -> After {

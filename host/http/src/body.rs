@@ -100,6 +100,16 @@ pub(crate) fn discard(mut body: Body) {
     }));
 }
 
+/// Whether the body calls itself JSON.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("application/json")
+}
+
 /// The input of a start or of an activity: a JSON document, or nothing, which
 /// counts as `null`.
 pub(crate) fn input(bytes: Bytes) -> Result<Json, ApiError> {
@@ -134,8 +144,8 @@ pub(crate) fn meant(headers: &HeaderMap, sent: Json) -> Json {
     }
 }
 
-/// The same for the input of a start, where also `fits` tells: what the
-/// orchestrator takes. A string that it would refuse is taken for its content
+/// The same for the input of a start or an operation, where also `fits` tells:
+/// what the orchestrator or the entity takes. A string that it would refuse is taken for its content
 /// if that is what it takes. An empty one, which the client for JavaScript
 /// sends where it is given no input, has the content `null`.
 pub(crate) fn meant_input(headers: &HeaderMap, sent: Json, fits: impl Fn(&Json) -> bool) -> Json {

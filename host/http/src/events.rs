@@ -234,7 +234,7 @@ mod tests {
 
     fn raised(name: &str) -> Record {
         let input = Json::parse("{\n\"a\":\r\n1}").expect("JSON");
-        Record(5, Event::EventRaised { name: name.into(), input })
+        Record(5, Event::EventRaised { name: name.into(), input, from: None })
     }
 
     fn completed() -> Record {

@@ -16,10 +16,12 @@
 //! | `UndoStuck`, `TaskStuck` | no further attempt: a person is needed |
 //! | `UndoRepaired`, `TaskRepaired` | what that person did |
 //! | `TaskEndedLate` | an attempt that was given up ended after all |
+//! | `DeliveryFailed` | what was sent to another instance will never arrive |
 //!
 //! A pure function of the journal, linear in its length.
 
 mod event;
+mod mail;
 mod undo;
 
 use std::collections::{HashMap, HashSet};
@@ -41,6 +43,7 @@ pub(crate) fn history(records: &[Record], show: Show) -> Vec<HistoryEvent<'_>> {
         pivots: HashSet::new(),
         past_pivot: false,
         stuck: HashSet::new(),
+        sent: HashMap::new(),
     };
     for Record(at, event) in records {
         history.add(*at, event);
@@ -70,6 +73,8 @@ struct Builder<'a> {
     past_pivot: bool,
     /// Steps that need a person.
     stuck: HashSet<TaskId>,
+    /// To whom the letters went that were not taken in yet.
+    sent: HashMap<u64, &'a str>,
 }
 
 impl<'a> Builder<'a> {
@@ -188,7 +193,7 @@ impl<'a> Builder<'a> {
                 let fire_at = self.timers.remove(task).map(to_ticks);
                 self.push(HistoryEvent { fire_at, ..HistoryEvent::new("TimerFired", at) });
             }
-            Event::EventRaised { name, input } => self.push(HistoryEvent {
+            Event::EventRaised { name, input, .. } => self.push(HistoryEvent {
                 name: Some(name),
                 input: self.input(input),
                 ..HistoryEvent::new("EventRaised", at)
@@ -226,6 +231,13 @@ impl<'a> Builder<'a> {
             | Event::UndoAttemptFailed { .. }
             | Event::UndoAttemptLost { .. }
             | Event::Repaired { .. } => self.add_undo(at, event),
+            Event::Sent(_)
+            | Event::EntityCalled { .. }
+            | Event::EntityAnswered { .. }
+            | Event::LocksRequested { .. }
+            | Event::LockGranted { .. }
+            | Event::LocksReleased
+            | Event::Delivered { .. } => self.add_mail(at, event),
             Event::ScopeOpened { .. }
             | Event::ParallelUndo { .. }
             | Event::EventAwaited { .. }
@@ -269,6 +281,7 @@ impl<'a> Builder<'a> {
         if let Some(scheduled) = scheduled {
             end.function_name = scheduled.name;
             end.instance_id = scheduled.instance_id;
+            end.entity = scheduled.entity;
             end.step = scheduled.step;
             end.undo = scheduled.undo;
             end.pivot = scheduled.pivot;

@@ -2,11 +2,11 @@
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use sagahost_core::{BlockedReason, Json, Tags};
 use sagahost_engine::{CommandError, PurgeFilter};
-use sagahost_store::{InstanceKey, InstanceRow, ListQuery};
+use sagahost_store::{InstanceRow, ListQuery};
 use serde::Serialize;
 
 use crate::app::{Params, Shared};
@@ -14,16 +14,15 @@ use crate::error::{ApiError, empty, json};
 use crate::history::{self, Show};
 use crate::query::Query;
 use crate::time::to_seconds;
-use crate::{body, stuck, token, urls};
-
-/// The rows of a page where the client does not say. Not every client follows
-/// continuation tokens, so it is as large as a page can be.
-const DEFAULT_PAGE: u64 = 1000;
+use crate::{body, pages, stuck, urls};
 
 /// From how many events on a history is made on a thread that may block.
 const LARGE_HISTORY: usize = 2000;
 
-const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation-token");
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The longest idempotency key, in bytes.
+const LONGEST_KEY: usize = 256;
 
 /// All keys are always there, but for those of the history and ours.
 #[derive(Serialize)]
@@ -164,22 +163,13 @@ pub(crate) async fn list(
     let page = app.engine.list(query.clone()).await?;
     let rows: Vec<_> =
         page.rows.iter().map(|row| StatusPayload::new(row, query.with_input)).collect();
-    let mut response = json(StatusCode::OK, &rows);
-    let next = page.next.map(|InstanceKey(key)| token::encode(key, &filters)).unwrap_or_default();
-    // Always there; empty at the end.
-    let next = HeaderValue::try_from(next).map_err(|_| ApiError::internal())?;
-    response.headers_mut().insert(CONTINUATION, next);
-    Ok(response)
+    pages::page(&rows, page.next, &filters)
 }
 
 /// The listing asked for, and its filters in one text, which its continuation
 /// tokens are bound to.
 fn listing(asked: &Query<'_>, headers: &HeaderMap) -> Result<(ListQuery, String), ApiError> {
     let text = |name| asked.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
-    let top = asked.number("top")?.unwrap_or(DEFAULT_PAGE);
-    if top == 0 {
-        return Err(ApiError::bad_argument("'top' is at least 1."));
-    }
     let mut query = ListQuery {
         id_prefix: text("instanceIdPrefix"),
         created_from: asked.time("createdTimeFrom")?,
@@ -189,7 +179,7 @@ fn listing(asked: &Query<'_>, headers: &HeaderMap) -> Result<(ListQuery, String)
         name: text("name"),
         tags: asked.tags()?,
         with_input: asked.flag("showInput", true)?,
-        limit: top.min(DEFAULT_PAGE) as u32,
+        limit: pages::size(asked)?,
         ..ListQuery::default()
     };
     let filters = serde_json::to_string(&(
@@ -202,13 +192,7 @@ fn listing(asked: &Query<'_>, headers: &HeaderMap) -> Result<(ListQuery, String)
         &query.tags,
     ))
     .map_err(|_| ApiError::internal())?;
-    if let Some(token) = headers.get(CONTINUATION) {
-        // What is not text is not one of ours either.
-        let token = token.to_str().unwrap_or("?").trim();
-        if !token.is_empty() {
-            query.after = Some(InstanceKey(token::decode(token, &filters)?));
-        }
-    }
+    query.after = pages::after(headers, &filters)?;
     Ok((query, filters))
 }
 
@@ -234,20 +218,30 @@ pub(crate) async fn raise_event(
             });
         }
     };
-    app.engine.raise_event(&id, &name, input).await?;
+    match idempotency_key(&parts.headers)? {
+        Some(key) => app.engine.raise_event_once(&id, &name, input, key).await?,
+        None => app.engine.raise_event(&id, &name, input).await?,
+    }
     Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// What a client calls a request that it may make again.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match key.to_str() {
+        Ok(key) if (1..=LONGEST_KEY).contains(&key.len()) => Ok(Some(key)),
+        _ => Err(ApiError::bad_request(
+            "BadIdempotencyKey",
+            "The header Idempotency-Key has 1 to 256 visible ASCII characters.",
+        )),
+    }
 }
 
 /// What comes with an event. It must call itself JSON; where it does and there
 /// is nothing, it is `null`: the client for JavaScript sends an event without
 /// a value so.
 fn event_input(headers: &HeaderMap, bytes: Bytes) -> Result<Json, ApiError> {
-    let media_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
-    if !media_type.trim().eq_ignore_ascii_case("application/json") {
+    if !body::is_json(headers) {
         return Err(ApiError::bad_request(
             "BadContentType",
             "Only application/json request content is supported.",
@@ -325,10 +319,12 @@ pub(crate) async fn purge_where(
 #[cfg(test)]
 mod tests {
     use sagahost_core::{RuntimeStatus, SagaState};
-    use sagahost_store::Summary;
+    use sagahost_store::{InstanceKey, Summary};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::pages::CONTINUATION;
+    use crate::token;
 
     fn row() -> InstanceRow {
         InstanceRow {

@@ -3,6 +3,7 @@
 //! it. What is not in the list is not served, and needs a key that may manage.
 
 mod admin;
+mod entities;
 mod instances;
 mod saga;
 mod starting;
@@ -31,6 +32,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     };
     under("Starting", starting::operations())
         .chain(under("Instances", instances::operations()))
+        .chain(under("Entities", entities::operations()))
         .chain(under("Sagas", saga::operations()))
         .chain(under("Host", admin::operations()))
         .collect()

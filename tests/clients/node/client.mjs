@@ -78,5 +78,16 @@ export async function until(client, id, good) {
   }
 }
 
+/// Waits until the state of an entity will do, at most for a minute.
+export async function stateOf(client, entity, good) {
+  const end = Date.now() + 60_000;
+  for (;;) {
+    const read = await client.readEntityState(entity);
+    if (read.entityExists && good(read.entityState)) return read.entityState;
+    assert.ok(Date.now() < end, `${entity} is still ${JSON.stringify(read)}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 /// Waits for the end of an instance.
 export const ended = (client, id) => until(client, id, (status) => ENDS.includes(status));

@@ -73,6 +73,25 @@ async def ended(instance_id):
     return await until(instance_id, lambda status: status in ENDS)
 
 
+async def state_of(entity_id, good):
+    """Waits until the state of an entity will do, at most for a minute."""
+    end = time.monotonic() + 60
+    while True:
+        read = await durable.read_entity_state(entity_id)
+        if read.entity_exists and good(read.entity_state):
+            return read.entity_state
+        assert time.monotonic() < end, f"{entity_id} is still {read.entity_state}"
+        await asyncio.sleep(0.01)
+
+
+async def until_gone(entity_id):
+    """Waits until an entity has no state, at most for a minute."""
+    end = time.monotonic() + 60
+    while (await durable.read_entity_state(entity_id)).entity_exists:
+        assert time.monotonic() < end, f"{entity_id} is still there"
+        await asyncio.sleep(0.01)
+
+
 async def refused(call, words):
     """What is raised by a call, which has these words in it."""
     try:

@@ -76,6 +76,37 @@ async fn collect_events(
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+struct Telling {
+    to: Vec<String>,
+    rounds: u32,
+    per_round: u32,
+    /// The next number.
+    #[serde(default)]
+    next: i64,
+    /// How long it waits after a round.
+    ms: u64,
+}
+
+/// Sends the numbers from 0 on as events `E` to all of `to`, `perRound` in each round, and continues as new after each:
+/// `{"to", "rounds", "perRound", "ms"}`. Answers with how many it sent to each.
+#[sagahost::orchestrator]
+async fn teller(ctx: OrchestratorContext, mut input: Telling) -> Result<i64, Failure> {
+    if input.rounds == 0 {
+        return Ok(input.next);
+    }
+    for _ in 0..input.per_round {
+        for to in &input.to {
+            ctx.send_event(to, "E", &input.next);
+        }
+        input.next += 1;
+    }
+    ctx.timer(Duration::from_millis(input.ms)).await;
+    input.rounds -= 1;
+    ctx.continue_as_new(&input)
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 struct Left {
     left: u64,
     /// How long a round waits; without it, it does not wait at all.

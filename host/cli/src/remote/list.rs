@@ -55,8 +55,8 @@ pub(crate) struct ListArgs {
     remote: RemoteArgs,
 }
 
-/// Pages of instances, fetched as they are asked for.
-struct Pages {
+/// Pages of instances or entities, fetched as they are asked for.
+pub(super) struct Pages {
     remote: Remote,
     path: String,
     token: Option<String>,
@@ -65,6 +65,27 @@ struct Pages {
 }
 
 impl Pages {
+    /// Those of the listing at this path.
+    pub(super) fn new(remote: Remote, path: String) -> Self {
+        Pages { remote, path, token: None, page: VecDeque::new(), begun: false }
+    }
+
+    /// The next ones, so many at most.
+    pub(super) async fn take(&mut self, most: usize) -> Result<Vec<Value>> {
+        let mut rows = Vec::new();
+        while rows.len() < most
+            && let Some(row) = self.next().await?
+        {
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// Whether there may be more than were taken.
+    pub(super) fn has_more(&self) -> bool {
+        self.token.is_some() || !self.page.is_empty()
+    }
+
     async fn next(&mut self) -> Result<Option<Value>> {
         while self.page.is_empty() {
             if self.begun && self.token.is_none() {
@@ -109,24 +130,14 @@ pub(crate) async fn run(args: ListArgs) -> Result<()> {
         ("top", Some(top.to_string())),
         ("showInput", Some(args.remote.json.to_string())),
     ];
-    let mut pages = Pages {
-        remote: args.remote.remote()?,
-        path: with_query(&format!("{BASE}/instances"), &parameters),
-        token: None,
-        page: VecDeque::new(),
-        begun: false,
-    };
-    let mut rows = Vec::new();
-    while rows.len() < most
-        && let Some(row) = pages.next().await?
-    {
-        rows.push(row);
-    }
+    let path = with_query(&format!("{BASE}/instances"), &parameters);
+    let mut pages = Pages::new(args.remote.remote()?, path);
+    let rows = pages.take(most).await?;
     if args.remote.json {
         return Ok(output::json(&Value::Array(rows))?);
     }
     show(&rows)?;
-    if rows.len() == most && (pages.token.is_some() || !pages.page.is_empty()) {
+    if pages.has_more() {
         eprintln!(
             "there are more: --all lists all, --top N the first N; --name, --status, --saga, --prefix, --from and --to choose some"
         );
@@ -168,7 +179,7 @@ fn show(rows: &[Value]) -> Result<()> {
 }
 
 /// A time as the API takes it, from a time or from how long ago it is.
-fn time(when: &str, now: Timestamp) -> Result<String> {
+pub(super) fn time(when: &str, now: Timestamp) -> Result<String> {
     if let Ok(ago) = when.parse::<HumanDuration>() {
         let then = jiff::SignedDuration::try_from(ago.get())
             .ok()

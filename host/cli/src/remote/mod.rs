@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod clock;
+pub(crate) mod entity;
 pub(crate) mod events;
 pub(crate) mod instances;
 pub(crate) mod list;

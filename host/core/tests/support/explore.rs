@@ -355,7 +355,8 @@ impl Node {
             Choice::Outside(who) => self.ask(who),
             Choice::Raise => {
                 self.events -= 1;
-                let command = Command::RaiseEvent { name: "E0".into(), input: Json::null() };
+                let command =
+                    Command::RaiseEvent { name: "E0".into(), input: Json::null(), from: None };
                 self.world.turn(Some(command)).expect("it has not ended");
             }
         }

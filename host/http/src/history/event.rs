@@ -1,6 +1,6 @@
 //! One event of a history.
 
-use sagahost_core::{Failure, Json, Logs, Millis, UndoId};
+use sagahost_core::{EntityId, Failure, Json, Logs, Millis, UndoId};
 use serde::Serialize;
 
 use crate::time::to_ticks;
@@ -21,9 +21,13 @@ pub(crate) struct HistoryEvent<'a> {
     pub(super) function_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<&'a str>,
-    /// Of a child orchestration.
+    /// Of a child orchestration, or of a receiver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) instance_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) entity: Option<&'a EntityId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lock_set: Option<&'a [EntityId]>,
     /// The step an undo undoes, and any step that has an undo.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) step: Option<UndoId>,
@@ -144,6 +148,8 @@ impl<'a> HistoryEvent<'a> {
             function_name: None,
             name: None,
             instance_id: None,
+            entity: None,
+            lock_set: None,
             step: None,
             undo: None,
             pivot: false,

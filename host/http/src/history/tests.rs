@@ -248,7 +248,7 @@ fn timers_and_events() {
         started(),
         Event::TimerCreated { task: 0, fire_at: T0 + 500 },
         Event::EventAwaited { task: 1, name: "Approval".into() },
-        Event::EventRaised { name: "Approval".into(), input: text("{}") },
+        Event::EventRaised { name: "Approval".into(), input: text("{}"), from: None },
         Event::TaskCancelled { task: 5, requeued: false },
         Event::TimerFired { task: 0 },
     ];

@@ -1,5 +1,5 @@
-//! What is deployed, in the document: each orchestrator and each activity has
-//! a path of its own, with the schemas it describes.
+//! What is deployed, in the document: each orchestrator, each activity and each
+//! entity has a path of its own, with the schemas it describes.
 
 use sagahost_core::Json;
 use sagahost_engine::{Function, FunctionKind};
@@ -7,40 +7,78 @@ use serde_json::{Map, Value, json};
 
 use super::document::Fixed;
 use super::schema;
+use crate::urls::BASE;
 
 /// Adds a function's path and schemas.
 pub(super) fn add(document: &mut Fixed, function: &Function) {
     let path = match function.kind {
         FunctionKind::Orchestrator => "/api/orchestrators/{name}",
         FunctionKind::Activity => "/admin/functions/{name}",
-        // It is reached by its operations and their one route.
-        FunctionKind::Entity => return,
+        FunctionKind::Entity => return add_entity(document, function),
     };
     let Some(mut operation) = document.paths.get(path).and_then(|item| item.get("post")).cloned()
     else {
         return;
     };
-    let mut known = |part: &str, schema: &Option<Value>| {
-        let name = format!("{}.{part}", function.name);
-        let schema = schema.as_ref()?;
-        document.schemas.insert(name.clone(), moved(schema, &name));
-        Some(schema::of(&name))
-    };
-    let input = known("input", &function.input_schema);
-    let output = known("output", &function.output_schema);
+    let mut known = |part, schema| component(document, function, part, schema);
+    let input = known("input", function.input_schema.as_ref());
+    let output = known("output", function.output_schema.as_ref());
     if let Some(operation) = operation.as_object_mut() {
         specialise(operation, function, input, output);
     }
     document.paths.insert(path.replace("{name}", &function.name), json!({ "post": operation }));
 }
 
-/// Makes the operation on any function of a kind that on this one.
-fn specialise(
-    operation: &mut Map<String, Value>,
+/// Makes a schema of the function's one of the document's, and refers to it.
+fn component(
+    document: &mut Fixed,
     function: &Function,
-    input: Option<Value>,
-    output: Option<Value>,
-) {
+    part: &str,
+    schema: Option<&Value>,
+) -> Option<Value> {
+    let name = format!("{}.{part}", function.name);
+    document.schemas.insert(name.clone(), moved(schema?, &name));
+    Some(schema::of(&name))
+}
+
+/// Adds an entity: its state, and what it can be told to do.
+fn add_entity(document: &mut Fixed, function: &Function) {
+    let path = format!("{BASE}/entities/{{name}}/{{key}}");
+    let Some(mut item) = document.paths.get(&path).cloned() else { return };
+    for method in ["get", "post"] {
+        if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
+            name_it(operation, function, |parameter| parameter["name"] != "name");
+        }
+    }
+    if let Some(state) = component(document, function, "state", function.state_schema.as_ref()) {
+        item["get"]["responses"]["200"]["content"]["application/json"]["schema"] = state;
+    }
+    if !function.operations.is_empty() {
+        let mut inputs: Vec<Value> = Vec::new();
+        for (name, operation) in &function.operations {
+            let part = format!("{name}.input");
+            let input = component(document, function, &part, operation.input_schema.as_ref());
+            // Where it takes none, it is given `null`.
+            let input = input.unwrap_or_else(|| json!({ "type": "null" }));
+            if !inputs.contains(&input) {
+                inputs.push(input);
+            }
+        }
+        let post = &mut item["post"];
+        post["requestBody"]["content"]["application/json"]["schema"] = json!({ "anyOf": inputs });
+        for parameter in post["parameters"].as_array_mut().into_iter().flatten() {
+            if parameter["name"] == "op" {
+                parameter["schema"] = schema::word(function.operations.keys().map(String::as_str));
+                parameter["required"] = true.into();
+            }
+        }
+    }
+    document.paths.insert(path.replace("{name}", &function.name), item);
+}
+
+/// Makes the operation on any function of a kind that on this one, which leaves
+/// it with these parameters.
+fn name_it(operation: &mut Map<String, Value>, function: &Function, keep: impl Fn(&Value) -> bool) {
     if let Some(id) = operation.get("operationId").and_then(Value::as_str) {
         let id = format!("{id}.{}", function.name);
         operation.insert("operationId".to_owned(), id.into());
@@ -49,11 +87,22 @@ fn specialise(
         operation.insert("description".to_owned(), description.as_str().into());
     }
     if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
-        parameters.retain(|parameter| parameter["in"] != "path");
+        parameters.retain(keep);
         if parameters.is_empty() {
             operation.remove("parameters");
         }
     }
+}
+
+/// Makes the operation on any function of a kind that on this one, with what
+/// it takes and gives.
+fn specialise(
+    operation: &mut Map<String, Value>,
+    function: &Function,
+    input: Option<Value>,
+    output: Option<Value>,
+) {
+    name_it(operation, function, |parameter| parameter["in"] != "path");
     if let (Some(input), Some(body)) = (input, operation.get_mut("requestBody")) {
         body["content"]["application/json"]["schema"] = input;
         // No body counts as `null`.

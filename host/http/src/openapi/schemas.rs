@@ -21,6 +21,8 @@ pub(super) fn all() -> Map<String, Value> {
         ("Error", error()),
         ("CheckStatus", check_status()),
         ("Status", status()),
+        ("Entity", entity()),
+        ("EntityId", record(&[("name", text()), ("key", text())], &[])),
         ("Stuck", stuck()),
         ("Blocked", blocked()),
         ("HistoryEvent", history_event()),
@@ -163,6 +165,10 @@ fn status() -> Value {
     )
 }
 
+fn entity() -> Value {
+    record(&[("entityId", of("EntityId")), ("lastOperationTime", time()), ("state", any())], &[])
+}
+
 fn stuck() -> Value {
     record(
         &[
@@ -220,6 +226,8 @@ fn history_event() -> Value {
             ("FunctionName", text()),
             ("Name", text()),
             ("InstanceId", text()),
+            ("Entity", of("EntityId")),
+            ("LockSet", list(of("EntityId"))),
             ("Step", of("StepId")),
             ("Undo", text()),
             ("Pivot", bool()),

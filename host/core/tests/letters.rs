@@ -1,0 +1,421 @@
+//! Letters between orchestrations arrive once and in order, whatever is lost,
+//! and whoever continues as new; locks are asked for one after the other and
+//! let go at every end.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use sagahost_core::*;
+
+fn json(text: &str) -> Json {
+    Json::parse(text).expect("JSON")
+}
+
+fn started(execution: &str) -> Started {
+    Started {
+        name: "Saga".into(),
+        input: json("1"),
+        execution: execution.into(),
+        digest: "digest".into(),
+        ..Started::default()
+    }
+}
+
+/// One orchestration, which sends numbers to others.
+struct Machine {
+    id: String,
+    live: Orchestration,
+    chunks: Vec<Vec<u8>>,
+    /// What its code asked for in this execution.
+    asked: Vec<Request>,
+    /// Which numbers it sent, and to whom; and which it got, and from whom.
+    sent: BTreeMap<usize, Vec<u32>>,
+    got: BTreeMap<usize, Vec<u32>>,
+}
+
+/// What is on its way.
+#[derive(Clone, Debug)]
+enum Flight {
+    Letter(Letter, String),
+    Ack(Post),
+}
+
+struct World {
+    machines: Vec<Machine>,
+    /// From, to, what.
+    flights: Vec<(usize, usize, Flight)>,
+    next: u32,
+}
+
+impl World {
+    fn new(count: usize) -> Self {
+        let machine = |n| {
+            let mut live = Orchestration::start(1, started(&format!("{n:032x}")));
+            live.parked().expect("nothing is replayed");
+            let chunk = encode_chunk(&live.end_turn().records).expect("events are JSON");
+            let (sent, got) = Default::default();
+            let asked = Vec::new();
+            Machine { id: format!("m{n}"), live, chunks: vec![chunk], asked, sent, got }
+        };
+        World { machines: (0..count).map(machine).collect(), flights: Vec::new(), next: 0 }
+    }
+
+    /// A turn of a machine. What it did is lost where it is not `stored`.
+    fn turn(&mut self, who: usize, stored: bool, work: impl FnOnce(&mut Orchestration)) {
+        let machine = &mut self.machines[who];
+        work(&mut machine.live);
+        let turn = machine.live.end_turn();
+        if !stored {
+            return self.reload(who);
+        }
+        if turn.fresh.is_some() {
+            machine.chunks.clear();
+        }
+        for Record(_, event) in &turn.records {
+            if let Event::EventRaised { name, input, .. } = event {
+                let sender = name[1..].parse().expect("the name says who sent it");
+                let number = input.as_str().parse().expect("a number");
+                machine.got.entry(sender).or_default().push(number);
+            }
+        }
+        let records = &turn.records[turn.fresh.unwrap_or(0)..];
+        machine.chunks.push(encode_chunk(records).expect("events are JSON"));
+        self.fly(who, turn.letters);
+    }
+
+    fn fly(&mut self, who: usize, letters: Vec<Letter>) {
+        let origin = self.machines[who].live.instance().origin().to_owned();
+        for letter in letters {
+            let to = self.machines.iter().position(|machine| machine.id == letter.to);
+            let to = to.expect("there are no others");
+            self.flights.push((who, to, Flight::Letter(letter, origin.clone())));
+        }
+    }
+
+    /// A machine leaves memory, and comes back from its journal.
+    fn reload(&mut self, who: usize) {
+        let machine = &mut self.machines[who];
+        let mut live = Orchestration::load(&machine.chunks).expect("a whole journal");
+        for request in &machine.asked {
+            live.request(request.clone()).expect("it asks for the same");
+        }
+        live.parked().expect("it asked for all");
+        live.handle(Command::HostLost { alive: Vec::new(), since: 0 }).expect("never rejected");
+        machine.live = live;
+        let letters = machine.live.end_turn().letters;
+        self.fly(who, letters);
+    }
+
+    fn send(&mut self, who: usize, to: usize) {
+        self.next += 1;
+        let input = json(&self.next.to_string());
+        let receiver = self.machines[to].id.clone();
+        let parcel = Parcel::Event { name: format!("m{who}"), input };
+        let request = Request::Send { to: receiver, parcel };
+        self.machines[who].asked.push(request.clone());
+        self.machines[who].sent.entry(to).or_default().push(self.next);
+        self.turn(who, true, |live| {
+            live.request(request).expect("nothing is replayed");
+        });
+    }
+
+    /// Something arrives: the first of those that are on the same way.
+    fn arrive(&mut self, which: usize, stored: bool) {
+        let Some((from, to, _)) = self.flights.get(which % self.flights.len().max(1)) else {
+            return;
+        };
+        let way = (*from, *to);
+        let first = self.flights.iter().position(|(from, to, _)| (*from, *to) == way);
+        let (from, to, flight) = self.flights.remove(first.expect("at least this one"));
+        let again = flight.clone();
+        match flight {
+            Flight::Letter(Letter { number, parcel, .. }, origin) => {
+                let post = Post { origin, number };
+                let sender = self.machines[from].id.clone();
+                let command = Command::Letter { post: post.clone(), from: sender, parcel };
+                self.turn(to, stored, |live| live.handle(command).expect("it has not ended"));
+                if stored {
+                    self.flights.push((to, from, Flight::Ack(post)));
+                } else {
+                    // The host makes the turn again, before all that follows.
+                    self.flights.insert(0, (from, to, again));
+                }
+            }
+            Flight::Ack(post) => {
+                let command = Command::Delivered { post, problem: None };
+                self.turn(to, stored, |live| live.handle(command).expect("never rejected"));
+            }
+        }
+    }
+
+    fn begin_anew(&mut self, who: usize) {
+        self.machines[who].asked.clear();
+        self.turn(who, true, |live| {
+            live.continue_as_new(json("2"), true);
+            live.returned(Ok(Json::null())).expect("nothing is replayed");
+            live.begin_anew("digest".into(), 0);
+            live.parked().expect("nothing is replayed");
+        });
+    }
+
+    /// The host ends, and starts again.
+    fn crash(&mut self) {
+        self.flights.clear();
+        for who in 0..self.machines.len() {
+            self.reload(who);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Send(usize, usize),
+    Arrive(usize),
+    ArriveUnstored(usize),
+    Evict(usize),
+    Crash,
+    BeginAnew(usize),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        6 => (0usize..3, 0usize..3).prop_map(|(from, to)| Happening::Send(from, to)),
+        8 => (0usize..20).prop_map(Happening::Arrive),
+        1 => (0usize..20).prop_map(Happening::ArriveUnstored),
+        2 => (0usize..3).prop_map(Happening::Evict),
+        1 => Just(Happening::Crash),
+        2 => (0usize..3).prop_map(Happening::BeginAnew),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_sent_arrives_once_and_in_order(
+        happenings in prop::collection::vec(happening(), 1..80)
+    ) {
+        let mut world = World::new(3);
+        for happening in happenings {
+            match happening {
+                Happening::Send(from, to) => world.send(from, to),
+                Happening::Arrive(which) => world.arrive(which, true),
+                Happening::ArriveUnstored(which) => world.arrive(which, false),
+                Happening::Evict(who) => world.reload(who),
+                Happening::Crash => world.crash(),
+                Happening::BeginAnew(who) => world.begin_anew(who),
+            }
+        }
+        let mut steps = 0;
+        while !world.flights.is_empty() {
+            world.arrive(0, true);
+            steps += 1;
+            prop_assert!(steps < 100_000, "letters fly for ever");
+        }
+        for (to, machine) in world.machines.iter().enumerate() {
+            prop_assert!(!machine.live.instance().has_mail());
+            for (from, sender) in world.machines.iter().enumerate() {
+                prop_assert_eq!(machine.got.get(&from), sender.sent.get(&to));
+            }
+            let loaded = Orchestration::load(&machine.chunks).expect("a whole journal");
+            prop_assert_eq!(loaded.instance(), machine.live.instance());
+        }
+    }
+}
+
+fn entity(key: &str) -> EntityId {
+    EntityId::new("Account", key).expect("a good id")
+}
+
+fn saga() -> Orchestration {
+    Orchestration::start(10, started("0123456789abcdef0123456789abcdef"))
+}
+
+fn lock(saga: &mut Orchestration, keys: &[&str]) -> TaskId {
+    let entities = keys.iter().map(|key| entity(key)).collect();
+    saga.request(Request::Lock { entities }).expect("a new request")
+}
+
+fn call(saga: &mut Orchestration, key: &str) -> TaskId {
+    let (entity, operation, input) = (entity(key), "add".into(), json("1"));
+    saga.request(Request::CallEntity { entity, operation, input }).expect("a new request")
+}
+
+/// To whom the letters of a turn go, with the kind of each.
+fn went(turn: &Turn) -> Vec<(String, &'static str)> {
+    let kind = |parcel: &Parcel| match parcel {
+        Parcel::Lock { .. } => "lock",
+        Parcel::Unlock { .. } => "unlock",
+        Parcel::Call { .. } => "call",
+        _ => "other",
+    };
+    turn.letters.iter().map(|letter| (letter.to.clone(), kind(&letter.parcel))).collect()
+}
+
+/// An entity grants the lock that was asked for.
+fn grant(saga: &mut Orchestration, task: TaskId, key: &str) {
+    let execution = saga.instance().started().execution.clone();
+    let parcel = Parcel::Granted { task, execution };
+    let (origin, number) = (key.to_owned(), 1);
+    let from = entity(key).instance_id();
+    let command = Command::Letter { post: Post { origin, number }, from, parcel };
+    saga.handle(command).expect("never rejected");
+}
+
+fn outcome(saga: &mut Orchestration, task: TaskId) -> Option<Result<Json, String>> {
+    let given = saga.next(&[task]).expect("no mismatch")?;
+    Some(given.outcome.map_err(|failure| failure.code))
+}
+
+#[test]
+fn entities_are_locked_one_after_the_other_in_the_same_order_for_everybody() {
+    let mut saga = saga();
+    let task = lock(&mut saga, &["b", "a", "b"]);
+    saga.parked().expect("nothing is replayed");
+    assert_eq!(went(&saga.end_turn()), [("@Account@a".into(), "lock")]);
+    saga.at(20);
+    grant(&mut saga, task, "b");
+    assert!(saga.end_turn().letters.is_empty(), "that one was not asked for yet");
+    grant(&mut saga, task, "a");
+    grant(&mut saga, task, "a");
+    assert_eq!(went(&saga.end_turn()), [("@Account@b".into(), "lock")]);
+    assert_eq!(saga.instance().locked(), [entity("a")]);
+    assert_eq!(outcome(&mut saga, task), None);
+    grant(&mut saga, task, "b");
+    assert_eq!(outcome(&mut saga, task), Some(Ok(Json::null())));
+    saga.returned(Ok(json("1"))).expect("nothing is replayed");
+    let turn = saga.end_turn();
+    let unlocks = [("@Account@a".into(), "unlock"), ("@Account@b".into(), "unlock")];
+    assert!(turn.ended);
+    assert_eq!(went(&turn), unlocks);
+    assert!(saga.instance().is_busy(), "that it ended is not told to all");
+}
+
+#[test]
+fn what_could_wait_for_ever_is_refused_while_locks_are_held() {
+    let mut saga = saga();
+    let task = lock(&mut saga, &["a"]);
+    grant(&mut saga, task, "a");
+    let second = lock(&mut saga, &["b"]);
+    let other = call(&mut saga, "b");
+    let locked = call(&mut saga, "a");
+    let child = Request::Child {
+        function: "Child".into(),
+        input: json("1"),
+        undo: None,
+        id: None,
+        policy: ChildPolicy::default(),
+        by_hand: false,
+        scope: 0,
+        pivot: false,
+    };
+    let child = saga.request(child).expect("a new request");
+    for refused in [second, other, child] {
+        assert_eq!(outcome(&mut saga, refused), Some(Err("host.locks-held".into())));
+    }
+    assert_eq!(outcome(&mut saga, locked), None, "it is called, and will answer");
+    saga.request(Request::Unlock).expect("a new request");
+    let other = call(&mut saga, "b");
+    assert_eq!(outcome(&mut saga, other), None, "nothing is locked any more");
+    saga.parked().expect("nothing is replayed");
+    let turn = saga.end_turn();
+    let a = || "@Account@a".to_owned();
+    let expected =
+        [(a(), "lock"), (a(), "call"), (a(), "unlock"), ("@Account@b".to_owned(), "call")];
+    assert_eq!(went(&turn), expected);
+    assert!(turn.children.is_empty());
+}
+
+#[test]
+fn locks_are_let_go_after_the_undo_and_not_before() {
+    let mut saga = saga();
+    let task = lock(&mut saga, &["a"]);
+    grant(&mut saga, task, "a");
+    let undo = Compensation {
+        function: "Undo".into(),
+        digest: Some("digest".into()),
+        input: None,
+        policy: CallPolicy::default(),
+        when: UndoWhen::Always,
+    };
+    let step = Request::Activity {
+        function: "Do".into(),
+        input: json("1"),
+        policy: CallPolicy::default(),
+        undo: Some(undo),
+        scope: 0,
+        pivot: false,
+    };
+    let step = saga.request(step).expect("a new request");
+    let ended = |work| Command::AttemptEnded {
+        work,
+        attempt: 1,
+        started_at: 10,
+        outcome: Ok(json("1")),
+        logs: Logs::default(),
+    };
+    saga.handle(ended(Work::Step(step))).expect("never rejected");
+    let failure = Failure::host(FailureKind::Trap, "trapped");
+    saga.returned(Err(failure)).expect("nothing is replayed");
+    let turn = saga.end_turn();
+    assert!(!turn.ended && went(&turn).iter().all(|(_, kind)| *kind != "unlock"));
+    saga.at(20);
+    saga.handle(ended(Work::Undo(step.into()))).expect("never rejected");
+    let turn = saga.end_turn();
+    assert!(turn.ended);
+    assert_eq!(went(&turn), [("@Account@a".into(), "unlock")]);
+}
+
+#[test]
+fn what_has_ended_still_hears_that_its_letters_were_taken_in() {
+    let mut saga = saga();
+    let parcel = Parcel::Event { name: "E".into(), input: json("1") };
+    saga.request(Request::Send { to: "other".into(), parcel }).expect("a new request");
+    saga.returned(Ok(json("1"))).expect("nothing is replayed");
+    let mut chunks = vec![encode_chunk(&saga.end_turn().records).expect("JSON")];
+    let updated = saga.instance().updated();
+
+    let mut loaded = Orchestration::load(&chunks).expect("a whole journal");
+    assert!(loaded.instance().is_busy());
+    loaded.at(50);
+    loaded.handle(Command::HostLost { alive: Vec::new(), since: 0 }).expect("never rejected");
+    let again = loaded.end_turn().letters;
+    assert_eq!(again.len(), 1);
+    let event = Command::Letter {
+        post: Post { origin: "x".into(), number: 1 },
+        from: "x".into(),
+        parcel: again[0].parcel.clone(),
+    };
+    assert_eq!(loaded.handle(event), Err(Rejected::Ended(RuntimeStatus::Completed)));
+    let post = Post { origin: loaded.instance().origin().into(), number: again[0].number };
+    let command = Command::Delivered { post, problem: Some("nobody is there".into()) };
+    loaded.handle(command.clone()).expect("never rejected");
+    loaded.handle(command).expect("known already");
+    let turn = loaded.end_turn();
+    assert_eq!(turn.records.len(), 1);
+    assert!(!loaded.instance().is_busy());
+    assert_eq!(loaded.instance().updated(), updated, "it ended when it ended");
+    chunks.push(encode_chunk(&turn.records).expect("JSON"));
+    let stored = Orchestration::load(&chunks).expect("a whole journal");
+    assert_eq!(stored.instance(), loaded.instance());
+}
+
+#[test]
+fn an_answer_is_taken_once_and_only_by_the_execution_that_called() {
+    let mut saga = saga();
+    let task = call(&mut saga, "a");
+    let answer = |saga: &mut Orchestration, execution: &str, output| {
+        let (execution, outcome) = (execution.to_owned(), Ok(json(output)));
+        let parcel = Parcel::Answer { task, execution, outcome };
+        let post = Post { origin: "a".into(), number: 1 };
+        let command = Command::Letter { post, from: "@Account@a".into(), parcel };
+        saga.handle(command).expect("never rejected");
+    };
+    answer(&mut saga, "another", "1");
+    assert_eq!(outcome(&mut saga, task), None);
+    let execution = saga.instance().started().execution.clone();
+    answer(&mut saga, &execution, "2");
+    answer(&mut saga, &execution, "3");
+    assert_eq!(outcome(&mut saga, task), Some(Ok(json("2"))));
+    let answered = |event: &Event| matches!(event, Event::EntityAnswered { .. });
+    let turn = saga.end_turn();
+    assert_eq!(turn.records.iter().filter(|Record(_, event)| answered(event)).count(), 1);
+}
