@@ -58,15 +58,15 @@ fn raise_until_taken(url: &RwLock<String>, id: &str, number: u32) {
 #[test]
 fn every_event_is_processed_once_and_in_order_over_rounds_and_crashes() {
     let site = Site::new(&["test_guests"]);
-    let mut server = site.serve();
+    let mut server = Some(site.serve());
     let (instances, rounds, each) = (100u32, 10u32, 10u32);
     let id = |n: u32| format!("collect-{n}");
     let file = |n: u32| format!("/files/collected-{n}.txt");
     for n in 0..instances {
         let input = json!({ "rounds": rounds, "perRound": each, "file": file(n) });
-        server.client().start_as("CollectEvents", &id(n), &input);
+        server.as_ref().unwrap().client().start_as("CollectEvents", &id(n), &input);
     }
-    let (url, raised) = (RwLock::new(server.url.clone()), AtomicU32::new(0));
+    let (url, raised) = (RwLock::new(server.as_ref().unwrap().url.clone()), AtomicU32::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for number in 0..rounds * each {
@@ -81,13 +81,14 @@ fn every_event_is_processed_once_and_in_order_over_rounds_and_crashes() {
             eventually("more are raised", || {
                 (raised.load(Ordering::SeqCst) >= kill * 1_700).then_some(())
             });
-            server.kill();
-            server = site.serve();
-            *url.write().unwrap() = server.url.clone();
+            server.take().unwrap().kill();
+            let again = site.serve();
+            url.write().unwrap().clone_from(&again.url);
+            server = Some(again);
         }
     });
     for n in 0..instances {
-        let status = server.client().ended(&id(n));
+        let status = server.as_ref().unwrap().client().ended(&id(n));
         let all = rounds * each;
         let expected = json!({ "count": all, "last": all - 1, "inOrder": true });
         assert_eq!(status["output"], expected, "{status}");

@@ -14,6 +14,15 @@ fn undelivered(client: &Client, id: &str) -> Vec<String> {
     client.history(id).into_iter().filter(failed).map(reason).collect()
 }
 
+/// The status of an instance at its end. Who sent its start did not wait for
+/// it to begin.
+fn ended(client: &Client, id: &str) -> Value {
+    eventually("it has begun", || {
+        (client.get(&format!("{INSTANCES}/{id}")).status != 404).then_some(())
+    });
+    client.ended(id)
+}
+
 #[test]
 fn an_orchestration_that_nobody_waits_for_begins_as_its_start_says() {
     let site = Site::new(&["test_guests"]);
@@ -25,22 +34,19 @@ fn an_orchestration_that_nobody_waits_for_begins_as_its_start_says() {
     });
     let status = client.run("Detacher", &input);
     assert_eq!(status["output"], json!("told"), "{status}");
-    let told = client.ended("told");
+    let told = ended(&client, "told");
     assert_eq!(told["output"], json!({ "version": "2.1", "tags": { "region": "north" } }));
     assert_eq!(told["tags"], json!({ "region": "north" }));
 
     // Without an id one is derived, and is the same in each replay.
     let status = client.run("Detacher", &json!({ "input": { "number": 7 } }));
     let derived = status["output"].as_str().expect("an id");
-    assert_eq!(client.ended(derived)["output"], json!(7));
+    assert_eq!(ended(&client, derived)["output"], json!(7));
 
     let status =
         client.run("Detacher", &json!({ "input": {}, "id": "later", "startAfterMs": 700 }));
     assert_eq!(status["runtimeStatus"], "Completed");
-    eventually("it is there", || {
-        (client.get(&format!("{INSTANCES}/later")).status != 404).then_some(())
-    });
-    assert_eq!(client.ended("later")["runtimeStatus"], "Completed");
+    assert_eq!(ended(&client, "later")["runtimeStatus"], "Completed");
 }
 
 #[test]
@@ -90,7 +96,7 @@ fn an_event_reaches_the_orchestration_that_was_started_right_before() {
         let event = json!({ "instance": id, "name": "E", "value": n });
         let input = json!({ "name": "CollectEvents", "input": collect, "id": id, "event": event });
         client.run("Detacher", &input);
-        assert_eq!(client.ended(&id)["output"]["last"], json!(n));
+        assert_eq!(ended(&client, &id)["output"]["last"], json!(n));
     }
 }
 

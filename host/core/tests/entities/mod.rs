@@ -7,16 +7,16 @@ use std::collections::{BTreeMap, VecDeque};
 use saga::Saga;
 use sagahost_core::*;
 
-pub fn json(text: &str) -> Json {
+pub(crate) fn json(text: &str) -> Json {
     Json::parse(text).unwrap()
 }
 
-pub fn id(entity: usize) -> EntityId {
+pub(crate) fn id(entity: usize) -> EntityId {
     EntityId::new("E", format!("k{entity}")).unwrap()
 }
 
 /// The seeds to run with: the one from the environment, or `count` new ones.
-pub fn seeds(count: u64) -> Vec<u64> {
+pub(crate) fn seeds(count: u64) -> Vec<u64> {
     match std::env::var("SAGAHOST_ENTITY_SEED") {
         Ok(seed) => vec![seed.parse().expect("SAGAHOST_ENTITY_SEED is a number")],
         Err(_) => {
@@ -28,10 +28,10 @@ pub fn seeds(count: u64) -> Vec<u64> {
 }
 
 /// SplitMix64.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -39,7 +39,7 @@ impl Random {
         ((z ^ (z >> 31)) % end as u64) as usize
     }
 
-    pub fn one_in(&mut self, n: usize) -> bool {
+    pub(crate) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 }
@@ -47,14 +47,14 @@ impl Random {
 /// What is on its way, of each sender to each receiver in order, and whom it
 /// was sent by.
 #[derive(Default)]
-pub struct Net {
-    pub ways: BTreeMap<(String, String), VecDeque<(Post, Parcel)>>,
+pub(crate) struct Net {
+    pub(crate) ways: BTreeMap<(String, String), VecDeque<(Post, Parcel)>>,
     /// Sender and letter that was taken in.
     acks: Vec<(String, Post)>,
 }
 
 impl Net {
-    pub fn send(&mut self, from: &str, origin: &str, letter: &Letter) {
+    pub(crate) fn send(&mut self, from: &str, origin: &str, letter: &Letter) {
         let post = Post { origin: origin.into(), number: letter.number };
         let way = self.ways.entry((from.into(), letter.to.clone())).or_default();
         way.push_back((post, letter.parcel.clone()));
@@ -77,8 +77,8 @@ struct Node {
     letter: u64,
 }
 
-pub struct World {
-    pub random: Random,
+pub(crate) struct World {
+    pub(crate) random: Random,
     now: Millis,
     /// When the host began.
     since: Millis,
@@ -89,7 +89,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, entities: usize, sagas: usize) -> Self {
+    pub(crate) fn new(seed: u64, entities: usize, sagas: usize) -> Self {
         let node = |n| Node {
             id: id(n).instance_id(),
             entity: None,
@@ -111,11 +111,11 @@ impl World {
         }
     }
 
-    pub fn only_locks(&mut self) {
+    pub(crate) fn only_locks(&mut self) {
         self.sagas.iter_mut().for_each(|saga| saga.only_locks = true);
     }
 
-    pub fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         let node = self.random.below(self.nodes.len());
         match self.random.below(if self.calm { 60 } else { 100 }) {
             0..15 => {
@@ -143,7 +143,7 @@ impl World {
     }
 
     /// Lets all go on with nothing in its way, until nothing is left to do.
-    pub fn to_the_end(&mut self) {
+    pub(crate) fn to_the_end(&mut self) {
         self.crash();
         self.calm = true;
         for _ in 0..40_000 {
@@ -172,7 +172,7 @@ impl World {
     /// What is left when all is done: each operation that does not fail was
     /// applied once; those of a sender in its order; those of a critical
     /// section with nothing in between.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         let mut applied: Vec<String> = Vec::new();
         for node in &self.nodes {
             let Some(entity) = &node.entity else { continue };

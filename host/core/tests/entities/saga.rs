@@ -26,10 +26,10 @@ enum Phase {
 }
 
 #[derive(Debug)]
-pub struct Saga {
-    pub name: String,
+pub(crate) struct Saga {
+    pub(crate) name: String,
     entities: usize,
-    pub only_locks: bool,
+    pub(crate) only_locks: bool,
     /// Which execution it is in.
     execution: u32,
     tasks: TaskId,
@@ -39,14 +39,14 @@ pub struct Saga {
     left: usize,
     phase: Phase,
     sent: u64,
-    pub outbox: BTreeMap<u64, Letter>,
+    pub(crate) outbox: BTreeMap<u64, Letter>,
     inbox: BTreeMap<String, u64>,
     /// What must have been applied in the end.
-    pub expected: Vec<String>,
+    pub(crate) expected: Vec<String>,
 }
 
 impl Saga {
-    pub fn new(number: usize, entities: usize) -> Self {
+    pub(crate) fn new(number: usize, entities: usize) -> Self {
         Saga {
             name: format!("o{number}"),
             entities,
@@ -64,7 +64,7 @@ impl Saga {
         }
     }
 
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.left == 0 && matches!(self.phase, Phase::Free) && self.outbox.is_empty()
     }
 
@@ -80,7 +80,7 @@ impl Saga {
     }
 
     /// All that nobody is known to have taken in.
-    pub fn send_again(&mut self, net: &mut Net) {
+    pub(crate) fn send_again(&mut self, net: &mut Net) {
         self.outbox.values().for_each(|letter| net.send(&self.name, &self.name, letter));
     }
 
@@ -125,7 +125,7 @@ impl Saga {
     }
 
     /// Does the next thing, if it waits for nothing.
-    pub fn act(&mut self, random: &mut Random, net: &mut Net, now: Millis) {
+    pub(crate) fn act(&mut self, random: &mut Random, net: &mut Net, now: Millis) {
         match &mut self.phase {
             Phase::Calls(_) | Phase::Locks { .. } | Phase::Holds { waits: Some(_), .. } => {}
             Phase::Free if self.left == 0 => {}
@@ -180,7 +180,7 @@ impl Saga {
 
     /// Now and then: ends this execution, whatever it waits for, and begins
     /// another.
-    pub fn give_up(&mut self, random: &mut Random, net: &mut Net) {
+    pub(crate) fn give_up(&mut self, random: &mut Random, net: &mut Net) {
         if !random.one_in(4) {
             return;
         }
@@ -194,7 +194,7 @@ impl Saga {
         self.execution += 1;
     }
 
-    pub fn receive(&mut self, post: &Post, parcel: &Parcel, from: &str, net: &mut Net) {
+    pub(crate) fn receive(&mut self, post: &Post, parcel: &Parcel, from: &str, net: &mut Net) {
         let last = self.inbox.entry(post.origin.clone()).or_default();
         if post.number <= *last {
             return;

@@ -2,14 +2,15 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sagahost_core::{EntityEvent, EntityId, EntityRecord, Json, RuntimeStatus, decode_entity_chunk};
-use sagahost_engine::{Clock, Engine, EngineConfig, InstanceRow, SignalError};
+use sagahost_core::{
+    EntityEvent, EntityId, EntityRecord, Json, RuntimeStatus, decode_entity_chunk,
+};
+use sagahost_engine::{Engine, EngineConfig, InstanceRow, SignalError};
+use sagahost_store::Store;
 use sagahost_store::memory::MemoryStore;
-use sagahost_store::{SqliteStore, Store};
 use sagahost_test_support::guests;
 use sagahost_wasm::{Runtime, WasmConfig};
 use serde_json::{Value, json};
@@ -19,13 +20,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn engine(store: Arc<dyn Store>) -> Engine {
     // Shared by all tests, and kept: compiling takes seconds.
     let cache_dir = guests().join("../../compiled");
-    let runtime = Runtime::new(WasmConfig { cache_dir, ..WasmConfig::default() }).unwrap();
+    // Two hosts in each test: small ones.
+    let config =
+        WasmConfig { cache_dir, max_orchestrators: 8, max_activities: 4, ..WasmConfig::default() };
+    let runtime = Runtime::new(config).unwrap();
     let bytes = std::fs::read(guests().join("test_guests.wasm")).unwrap();
     let candidate = runtime.check("test_guests", bytes.into()).await.unwrap();
     runtime.activate(candidate).unwrap();
     let config = EngineConfig {
         functions_dir: guests().to_owned(),
-        clock: Clock::scaled(1.0),
+        max_orchestrators: 8,
         ..EngineConfig::default()
     };
     Engine::start(store, runtime, config).await.unwrap()
@@ -68,7 +72,11 @@ fn log(row: &InstanceRow) -> Value {
 
 fn journal(store: &dyn Store, row: &InstanceRow) -> Vec<EntityRecord> {
     let chunks = store.journal(row.key, 0).unwrap();
-    chunks.iter().enumerate().flat_map(|(n, chunk)| decode_entity_chunk(n, chunk).unwrap()).collect()
+    chunks
+        .iter()
+        .enumerate()
+        .flat_map(|(n, chunk)| decode_entity_chunk(n, chunk).unwrap())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,12 +105,13 @@ async fn an_operation_that_fails_leaves_the_state_and_the_next_one_runs() {
     signal(&engine, "f", "add", json!(1)).await;
     let row = once(&engine, "f", |row| balance(row) == Some(6) && !row.summary.busy).await;
     assert_eq!(log(&row), json!(["add 5", "add 1"]));
-    let failed = journal(&*store, &row).into_iter().find_map(|EntityRecord(_, event)| match event {
-        EntityEvent::OperationFailed { number, failure, retry_at, .. } => {
-            Some((number, failure.code, retry_at))
-        }
-        _ => None,
-    });
+    let failed =
+        journal(&*store, &row).into_iter().find_map(|EntityRecord(_, event)| match event {
+            EntityEvent::OperationFailed { number, failure, retry_at, .. } => {
+                Some((number, failure.code, retry_at))
+            }
+            _ => None,
+        });
     assert_eq!(failed, Some((2, "asked".to_owned(), None)));
 }
 
@@ -131,41 +140,23 @@ async fn what_cannot_be_asked_is_refused_and_begins_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signal_that_was_put_off_comes_at_its_time_also_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let at = {
-        let store = Arc::new(SqliteStore::open(dir.path()).unwrap());
-        let engine = engine(store).await;
-        let row = |key: &'static str| async move { key };
-        let now = row("now").await;
-        signal(&engine, now, "add", json!(1)).await;
-        let created = once(&engine, now, |row| !row.summary.busy).await.created;
-        let at = created + 1_500;
-        let ten = Json::of(&10).unwrap();
-        engine.signal_entity(&account("d"), "add", ten, Some(at)).await.unwrap();
-        signal(&engine, "d", "add", json!(1)).await;
-        let row = once(&engine, "d", |row| !row.summary.busy).await;
-        assert_eq!((balance(&row), row.summary.wake_at), (Some(1), Some(at)));
-        assert!(engine.shutdown(PATIENCE).await);
-        at
-    };
-    let engine = engine(open_again(dir.path()).await).await;
-    let row = once(&engine, "d", |row| balance(row) == Some(11) && !row.summary.busy).await;
+    let store = Arc::new(MemoryStore::new());
+    let before = engine(store.clone()).await;
+    signal(&before, "d", "add", json!(1)).await;
+    let row = once(&before, "d", |row| !row.summary.busy).await;
+    let at = row.created + 1_500;
+    let ten = Json::of(&10).unwrap();
+    before.signal_entity(&account("d"), "add", ten, Some(at)).await.unwrap();
+    signal(&before, "d", "add", json!(2)).await;
+    let row = once(&before, "d", |row| balance(row) == Some(3) && !row.summary.busy).await;
+    assert_eq!(row.summary.wake_at, Some(at));
+    assert!(before.shutdown(PATIENCE).await);
+    // It takes the store over: the engine before writes no more.
+    let engine = engine(store).await;
+    let row = once(&engine, "d", |row| balance(row) == Some(13) && !row.summary.busy).await;
     assert!(row.summary.updated >= at);
-    assert_eq!(log(&row), json!(["add 1", "add 10"]));
+    assert_eq!(log(&row), json!(["add 1", "add 2", "add 10"]));
     assert_eq!(row.summary.wake_at, None);
-}
-
-/// The store, once the engine that had it lets go of it.
-async fn open_again(dir: &Path) -> Arc<dyn Store> {
-    let wait = async {
-        loop {
-            if let Ok(store) = SqliteStore::open(dir) {
-                return store;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    Arc::new(tokio::time::timeout(PATIENCE, wait).await.expect("the store is let go of"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,11 +164,10 @@ async fn what_was_acknowledged_is_done_by_the_next_host() {
     let store = Arc::new(MemoryStore::new());
     {
         let engine = engine(store.clone()).await;
-        // From here on it takes signals, and makes no attempts.
-        signal(&engine, "r", "add", json!(1)).await;
-        for _ in 0..50 {
+        for _ in 0..51 {
             signal(&engine, "r", "add", json!(1)).await;
         }
+        // What it has not done by now it leaves.
         engine.shutdown(Duration::ZERO).await;
     }
     // It takes the store over: the engine before writes no more.
