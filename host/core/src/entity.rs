@@ -243,7 +243,8 @@ impl Entity {
     /// [replaced](Self::compact): longer than what would be kept of it is
     /// worth.
     pub fn is_long(&self) -> bool {
-        self.state.events > LONG_JOURNAL + 2 * self.state.entries()
+        self.state.events > LONG_JOURNAL
+            && self.state.events > LONG_JOURNAL + 2 * self.state.entries()
     }
 
     /// Begins the journal anew with all there is to know. Forgets which

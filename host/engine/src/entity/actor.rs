@@ -80,7 +80,7 @@ impl EntityMessage {
                     logs: logs.clone(),
                 }
             }
-            EntityMessage::Wake => EntityMessage::Wake,
+            EntityMessage::Wake => return None,
         })
     }
 }
@@ -187,12 +187,12 @@ impl Actor {
                 Ok(()) => pause = FIRST_PAUSE,
                 Err(again) => {
                     batch = again;
-                    self.body = None;
+                    // What the turn was to do beside that is found again when
+                    // the entity is loaded.
+                    batch.push(EntityMessage::Wake);
                     tokio::time::sleep(pause).await;
                     pause = (2 * pause).min(LONGEST_PAUSE);
-                    if !batch.is_empty() {
-                        continue;
-                    }
+                    continue;
                 }
             }
             let before = self.inner.working.fetch_sub(counted, Ordering::SeqCst);
@@ -229,7 +229,10 @@ impl Actor {
                 Ok(Some(body)) => body,
                 Ok(None) => match self.create(&batch) {
                     Some(body) => body,
-                    None => return Ok(()),
+                    None => {
+                        self.out = None;
+                        return Ok(());
+                    }
                 },
                 Err(not) => return self.not_loaded(batch, &not),
             },
@@ -381,6 +384,7 @@ impl Actor {
             NotLoaded::Damaged(error) => {
                 // Who sent a letter keeps it.
                 tracing::error!(entity = %self.id, error, "an entity's journal cannot be read");
+                self.out = None;
                 Ok(())
             }
             not => {
