@@ -240,6 +240,41 @@ fn they_are_listed_by_name_and_time_over_several_pages() {
 }
 
 #[test]
+fn it_is_no_instance_whatever_is_asked_of_it_as_one() {
+    let site = site();
+    let server = site.serve();
+    let client = server.client();
+    signal(&client, "Account/a", "add", &json!(5));
+    becomes(&client, "Account/a", &json!({ "balance": 5, "log": ["add 5"] }));
+    let document = client.get("/openapi.json").body;
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        if !path.contains("/instances/{id}") {
+            continue;
+        }
+        let path =
+            path.replace("{id}", "@Account@a").replace("{step}", "0").replace("{event}", "x");
+        for method in item.as_object().unwrap().keys() {
+            let body = if method == "post" { Some(&b"{}"[..]) } else { None };
+            let headers = [("content-type", "application/json")];
+            let answer = client.try_send(&method.to_uppercase(), &path, &headers, body).unwrap();
+            asked += 1;
+            let kind = answer.body["ExceptionType"].as_str().unwrap_or_default();
+            if path.ends_with("/restart") {
+                assert_eq!((answer.status, kind), (400, "BadArgument"), "{answer:?}");
+                continue;
+            }
+            assert_eq!((answer.status, kind), (404, "InstanceNotFound"), "{method} {path}");
+            let message = answer.body["Message"].as_str().unwrap();
+            assert!(message.contains("/entities/{name}/{key}"), "{message}");
+        }
+    }
+    assert!(asked > 10, "{asked}");
+    signal(&client, "Account/a", "add", &json!(1));
+    becomes(&client, "Account/a", &json!({ "balance": 6, "log": ["add 5", "add 1"] }));
+}
+
+#[test]
 fn one_that_is_removed_is_not_there_until_it_is_told_something() {
     let site = site();
     let server = site.serve();

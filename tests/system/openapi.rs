@@ -236,10 +236,7 @@ fn fuzz(
         // For a long run by hand.
         python.args(["--max-examples", &examples]);
     }
-    python
-        .args(arguments)
-        .args(std::env::var("FZ").iter().flat_map(|x| x.split(' ')))
-        .current_dir(fuzz);
+    python.args(arguments).current_dir(fuzz);
     python.env("PYTHONPATH", packages).env("PYTHONIOENCODING", "utf-8");
     python.env("SAGAHOST_FUZZ_KEY", key);
     let (status, printed) = run_within(python, RUN).unwrap_or_else(|error| panic!("{error}"));

@@ -83,6 +83,14 @@ struct WrittenActivity {
     optional: Option<bool>,
 }
 
+/// An operation of an entity.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct WrittenOperation {
+    outputs: Option<Vec<Spanned<toml::Value>>>,
+    failures: Option<Vec<String>>,
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 struct WrittenEvent {
@@ -126,6 +134,7 @@ struct WrittenOrchestrator {
     inputs: Option<Vec<Spanned<toml::Value>>>,
     bounds: GivenBounds,
     activities: Table<WrittenActivity>,
+    entities: Table<Table<WrittenOperation>>,
     events: BTreeMap<String, WrittenEvent>,
     invariants: Vec<WrittenInvariant>,
 }
@@ -137,6 +146,7 @@ struct Written {
     inputs: Option<Vec<Spanned<toml::Value>>>,
     bounds: GivenBounds,
     activities: Table<WrittenActivity>,
+    entities: Table<Table<WrittenOperation>>,
     events: BTreeMap<String, WrittenEvent>,
     invariants: Vec<WrittenInvariant>,
     orchestrators: BTreeMap<Spanned<String>, WrittenOrchestrator>,
@@ -163,6 +173,13 @@ pub(crate) struct ActivitySpec {
     pub(crate) optional: bool,
 }
 
+/// What is known of an operation of an entity beside its description.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OperationSpec {
+    pub(crate) outputs: Option<Vec<Json>>,
+    pub(crate) failures: Option<Vec<String>>,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct EventSpec {
     pub(crate) values: Vec<Json>,
@@ -186,6 +203,8 @@ pub struct Spec {
     /// How far is looked.
     pub bounds: GivenBounds,
     pub(crate) activities: BTreeMap<String, ActivitySpec>,
+    /// By the name of the entity, and their own.
+    pub(crate) operations: BTreeMap<(String, String), OperationSpec>,
     pub(crate) events: BTreeMap<String, EventSpec>,
     pub(crate) invariants: Vec<Invariant>,
 }
@@ -214,7 +233,8 @@ impl CheckFile {
         found.is_some_and(|written| written.skip)
     }
 
-    /// Checks the names in it against those that there are.
+    /// Checks the names in it against those that there are; of entities, with
+    /// their operations. One that names none may have any.
     ///
     /// # Errors
     /// The first name that there is not.
@@ -222,11 +242,22 @@ impl CheckFile {
         &self,
         activities: &[&str],
         orchestrators: &[&str],
+        entities: &BTreeMap<&str, Vec<&str>>,
     ) -> Result<(), CheckFileError> {
         let mut tables = vec![&self.written.activities];
+        let mut told = vec![&self.written.entities];
         for (name, written) in &self.written.orchestrators {
             self.known(name, orchestrators, "orchestrator")?;
             tables.push(&written.activities);
+            told.push(&written.entities);
+        }
+        let names: Vec<&str> = entities.keys().copied().collect();
+        for (entity, operations) in told.into_iter().flatten() {
+            self.known(entity, &names, "entity")?;
+            let known = entities.get(entity.get_ref().as_str()).filter(|it| !it.is_empty());
+            for name in known.into_iter().flat_map(|_| operations.keys()) {
+                self.known(name, known.map_or(&[], Vec::as_slice), "operation")?;
+            }
         }
         for table in tables {
             for name in table.keys() {
@@ -279,6 +310,18 @@ impl CheckFile {
             let spec: &mut ActivitySpec = activities.entry(name.get_ref().clone()).or_default();
             self.activity(written, spec)?;
         }
+        let mut operations = BTreeMap::new();
+        for (entity, written) in all.entities.iter().chain(&own.entities) {
+            for (name, written) in written {
+                let name = (entity.get_ref().clone(), name.get_ref().clone());
+                let spec: &mut OperationSpec = operations.entry(name).or_default();
+                if let Some(outputs) = &written.outputs {
+                    let outputs = outputs.iter().map(|output| self.json(output));
+                    spec.outputs = Some(outputs.collect::<Result<_, _>>()?);
+                }
+                spec.failures = written.failures.clone().or(spec.failures.take());
+            }
+        }
         let mut events = BTreeMap::new();
         for (name, written) in all.events.iter().chain(&own.events) {
             let values = match &written.values {
@@ -298,7 +341,8 @@ impl CheckFile {
             })
         });
         let invariants = invariants.collect::<Result<_, _>>()?;
-        Ok(Spec { inputs, bounds: own.bounds.or(&all.bounds), activities, events, invariants })
+        let bounds = own.bounds.or(&all.bounds);
+        Ok(Spec { inputs, bounds, activities, operations, events, invariants })
     }
 
     fn inputs(
@@ -394,75 +438,4 @@ fn wrong(text: &str, span: Range<usize>, reason: String) -> CheckFileError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mistake(text: &str) -> String {
-        let wrong = |file: CheckFile| file.check_names(&["Pay", "Refund"], &["Saga"]);
-        let error = CheckFile::parse(text).and_then(wrong).expect_err("is wrong");
-        error.to_string()
-    }
-
-    #[test]
-    fn what_is_said_of_one_goes_before_what_is_said_of_all() {
-        let text = r#"
-            input = {id = 1}
-            [bounds]
-            faults = 2
-            [activities.Pay]
-            outputs = [true, {value = false, applied = false}, {json = "null"}]
-            absent = "allowed"
-            [events.Go]
-            raised = "maybe"
-            [[invariants]]
-            name = "paid"
-            when = "completed"
-            holds = "Pay == 1"
-            [orchestrators.Saga]
-            inputs = [[1], "a"]
-            bounds = {faults = 5, loops = 3}
-            [orchestrators.Saga.activities.Pay]
-            absent = "refused"
-            pure = true
-        "#;
-        let file = CheckFile::parse(text).expect("a check file");
-        file.check_names(&["Pay"], &["Saga"]).expect("known names");
-        let texts = |spec: &Spec| -> Vec<String> {
-            spec.inputs.iter().map(|input| input.as_str().to_owned()).collect()
-        };
-        let other = file.spec("Other").expect("a spec");
-        assert_eq!(texts(&other), [r#"{"id":1}"#]);
-        assert_eq!((other.bounds.faults, other.bounds.loops), (Some(2), None));
-        assert_eq!(other.events["Go"].raised, Raised::Maybe);
-        let pay = &other.activities["Pay"];
-        let outputs: Vec<_> = pay.outputs.iter().flatten().collect();
-        let shown: Vec<_> = outputs.iter().map(|it| (it.value.as_str(), it.applied)).collect();
-        assert_eq!(shown, [("true", true), ("false", false), ("null", true)]);
-        assert_eq!((pay.absent, pay.effect), (Some(Absent::Allowed), None));
-        let saga = file.spec("Saga").expect("a spec");
-        assert_eq!(texts(&saga), ["[1]", "\"a\""]);
-        assert_eq!((saga.bounds.faults, saga.bounds.loops), (Some(5), Some(3)));
-        let pay = &saga.activities["Pay"];
-        assert_eq!((pay.absent, pay.effect), (Some(Absent::Refused), Some(false)));
-        assert_eq!(saga.invariants.len(), 1);
-    }
-
-    #[test]
-    fn mistakes_say_where_they_are() {
-        let unknown = mistake("[activities.Pay]\noutput = [1]\n");
-        assert!(unknown.starts_with("2:1: unknown field `output`, expected one of"), "{unknown}");
-        let name = mistake("[activities.Pai]\n");
-        assert_eq!(name, "1:13: there is no activity `Pai`; there are Pay, Refund");
-        let saga = mistake("[orchestrators.Sage]\n");
-        assert!(saga.contains("there is no orchestrator `Sage`; there are Saga"), "{saga}");
-        let expr = mistake("[[invariants]]\nname = \"x\"\nholds = \"Pay = 1\"\n");
-        assert!(expr.starts_with("3:14: `=` means nothing here"), "{expr}");
-        let named = mistake("[[invariants]]\nname = \"x\"\nholds = \"Pai == 1\"\n");
-        assert!(named.contains("no activity `Pai`"), "{named}");
-        let json = mistake("input = {json = \"{\"}\n");
-        assert!(json.starts_with("1:9: this is not JSON"), "{json}");
-        let applied = mistake("activities.Pay.outputs = [{value = 1, applied = 2}]");
-        assert!(applied.contains("`applied` is true or false"), "{applied}");
-        assert!(mistake("bounds = {fault = 1}").contains("unknown field `fault`"));
-    }
-}
+mod tests;

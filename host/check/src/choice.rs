@@ -22,11 +22,24 @@ pub(crate) enum How {
     Stopped { applied: bool },
 }
 
+/// What an entity says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Reply {
+    /// A call is answered, with the output of this number.
+    Answer(usize),
+    /// A call fails, with the failure of this number.
+    Refused(usize),
+    /// The entity is locked for the one who asked.
+    Locked,
+}
+
 /// Something that happens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Choice {
     /// An attempt of a step or an undo ends.
     Ends { machine: usize, work: Work, how: How },
+    /// An entity says something to a task that waits for it.
+    Reply { machine: usize, task: TaskId, reply: Reply },
     /// Somebody raises an event, with the value of this number.
     Event { machine: usize, name: String, value: usize },
     /// Time passes until something is due.
@@ -46,7 +59,7 @@ impl Choice {
     pub(crate) fn cost(&self) -> (u32, u32, u32) {
         match self {
             Choice::Ends { how: How::Ok(_) | How::Stopped { .. }, .. } => (0, 0, 0),
-            Choice::Ends { .. } => (1, 0, 0),
+            Choice::Ends { .. } | Choice::Reply { reply: Reply::Refused(_), .. } => (1, 0, 0),
             Choice::Crash { .. } => (0, 1, 0),
             Choice::Cancel => (0, 0, 1),
             _ => (0, 0, 0),
@@ -60,7 +73,7 @@ impl Choice {
             Choice::Ends { how: How::Ok(_) | How::Fail(_) | How::Stopped { .. }, .. } => 2,
             Choice::Ends { how: How::Unknown { .. }, .. } => 3,
             Choice::Ends { how: How::Again | How::AgainUnknown { .. }, .. } => 4,
-            Choice::Event { .. } | Choice::Time | Choice::Cancel => 2,
+            Choice::Reply { .. } | Choice::Event { .. } | Choice::Time | Choice::Cancel => 2,
             Choice::Crash { applied } => 6 + applied.len() as u32,
             Choice::Mend { .. } | Choice::Done { .. } => 3,
         }
@@ -102,6 +115,16 @@ impl fmt::Display for Choice {
                     How::Again => write!(f, "=again"),
                     How::AgainUnknown { applied } => write!(f, "=again{}", sign(applied)),
                     How::Stopped { applied } => write!(f, "=stopped{}", sign(applied)),
+                }
+            }
+            Choice::Reply { machine, task, reply } => {
+                write_work(f, *machine, Work::Step(*task))?;
+                match reply {
+                    Reply::Answer(0) => write!(f, "=answer"),
+                    Reply::Answer(number) => write!(f, "=answer{number}"),
+                    Reply::Refused(0) => write!(f, "=refused"),
+                    Reply::Refused(number) => write!(f, "=refused{number}"),
+                    Reply::Locked => write!(f, "=locked"),
                 }
             }
             Choice::Event { machine, name, value } => {
@@ -200,6 +223,16 @@ impl FromStr for Choice {
             "" => Ok(0),
             text => text.parse().map_err(|_| BadChoice),
         };
+        if let Work::Step(task) = work {
+            let reply = match (how.strip_prefix("answer"), how.strip_prefix("refused")) {
+                (Some(rest), _) => Some(Reply::Answer(number(rest)?)),
+                (_, Some(rest)) => Some(Reply::Refused(number(rest)?)),
+                _ => (how == "locked").then_some(Reply::Locked),
+            };
+            if let Some(reply) = reply {
+                return Ok(Choice::Reply { machine, task, reply });
+            }
+        }
         let applied = how.ends_with('+');
         let how = match how {
             "mend" => return Ok(Choice::Mend { machine, step, forward }),
@@ -235,6 +268,11 @@ mod tests {
             Choice::Event { machine: 1, name: "über/all %=!".into(), value: 0 },
             Choice::Mend { machine: 0, step: 3.into(), forward: true },
             Choice::Done { machine: 1, step: UndoId { task: 4, part: 1 }, forward: false },
+            Choice::Reply { machine: 0, task: 2, reply: Reply::Answer(0) },
+            Choice::Reply { machine: 3, task: 2, reply: Reply::Answer(1) },
+            Choice::Reply { machine: 0, task: 12, reply: Reply::Refused(0) },
+            Choice::Reply { machine: 0, task: 12, reply: Reply::Refused(2) },
+            Choice::Reply { machine: 1, task: 0, reply: Reply::Locked },
         ];
         for how in [
             How::Ok(0),
@@ -259,7 +297,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_none() {
-        for text in ["", "3", "3=", "3=maybe", "x=ok", "u=ok", "crash+x", "!a", "1/=ok"] {
+        for text in
+            ["", "3", "3=", "3=maybe", "x=ok", "u=ok", "crash+x", "!a", "1/=ok", "u1=locked"]
+        {
             assert!(text.parse::<Choice>().is_err(), "{text}");
         }
     }

@@ -6,48 +6,20 @@
 //! states of a saga in which the code was told the same are then a walk along
 //! the tree, and cost no WebAssembly at all.
 
+mod guest;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sagahost_core::{
-    ChildOptions, ChildPolicy, Completion, Failure, FailureKind, Json, LogLevel, Millis,
-    Orchestration, Request, ScopeId, Started, StepOptions, TaskId, UndoChoice,
-};
-use sagahost_wasm::{Fiber, FiberEnd, OrchestrationHost, Runtime, Stop, WasmError};
+use sagahost_core::{Failure, FailureKind, Json, Orchestration, Started};
+use sagahost_wasm::{Fiber, FiberEnd, WasmError};
 
+use self::guest::{Answer, Guest, Op, Shared, State, describe, perform};
 use crate::program::Program;
 
 /// A place in the tree.
 pub(crate) type Place = u32;
-
-/// One thing that the code does.
-#[derive(Clone, Debug, PartialEq)]
-enum Op {
-    Request(Box<Request>),
-    Next(Vec<TaskId>),
-    Now,
-    Uuid,
-    Random,
-    InstanceId,
-    Replaying,
-    Status(Json),
-    Log(LogLevel, String),
-    Ended(Result<Json, Failure>),
-}
-
-/// What it is told.
-#[derive(Clone, Debug, PartialEq)]
-enum Answer {
-    Done,
-    Number(u32),
-    Completion(Completion),
-    Time(Millis),
-    Text(String),
-    Bits(u64),
-    Flag(bool),
-    Refused(String),
-}
 
 struct Node {
     op: Op,
@@ -56,11 +28,13 @@ struct Node {
 }
 
 /// Where the code is when it lets go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ran {
     /// It waits there.
     Parked(Place),
     Ended,
+    /// It has returned, and begins anew with this input.
+    Again(Json),
 }
 
 /// Why the code cannot be gone on with.
@@ -78,6 +52,8 @@ pub(crate) enum Broken {
 pub(crate) struct Code {
     started: Started,
     id: String,
+    /// The output that it is taken to end with where it continues as new.
+    last_output: Json,
     nodes: Vec<Node>,
     /// Fibers that wait, the newest first.
     parked: VecDeque<(Place, Fiber, Shared)>,
@@ -86,12 +62,14 @@ pub(crate) struct Code {
 }
 
 impl Code {
-    pub(crate) fn new(started: Started, id: String) -> Self {
-        Code { started, id, nodes: Vec::new(), parked: VecDeque::new(), runs: 0 }
+    pub(crate) fn new(started: Started, id: String, last_output: Json) -> Self {
+        Code { started, id, last_output, nodes: Vec::new(), parked: VecDeque::new(), runs: 0 }
     }
 
     pub(crate) fn is(&self, started: &Started, id: &str) -> bool {
-        (&self.started.name, &self.started.input) == (&started.name, &started.input)
+        let Started { name, input, version, tags, .. } = &self.started;
+        (name, input) == (&started.name, &started.input)
+            && (version, tags) == (&started.version, &started.tags)
             && self.id == id
     }
 
@@ -112,8 +90,8 @@ impl Code {
         loop {
             let node = &self.nodes[at as usize];
             if let Op::Ended(result) = &node.op {
-                let _ = orchestration.returned(result.clone());
-                return Ok(Ran::Ended);
+                let (result, from) = (result.clone(), node.from.clone());
+                return Ok(self.ended(orchestration, result, from.as_ref()));
             }
             let Some(answer) = perform(&node.op, orchestration, &self.id) else {
                 let _ = orchestration.parked();
@@ -187,11 +165,39 @@ impl Code {
                         "it waited for something that is no task",
                     )),
                 };
-                self.grow(from, Op::Ended(result.clone()));
-                let _ = orchestration.returned(result);
-                Ran::Ended
+                self.grow(from.clone(), Op::Ended(result.clone()));
+                self.ended(orchestration, result, from.as_ref())
             }
         })
+    }
+
+    /// The code has returned. Where it wants to begin anew the round counts as
+    /// completed; what it returned is dropped.
+    fn ended(
+        &self,
+        orchestration: &mut Orchestration,
+        result: Result<Json, Failure>,
+        from: Option<&(Place, Answer)>,
+    ) -> Ran {
+        let again = result.is_ok().then(|| self.again(from)).flatten();
+        let result = result.map(|output| match again {
+            Some(_) => self.last_output.clone(),
+            None => output,
+        });
+        let _ = orchestration.returned(result);
+        again.map_or(Ran::Ended, Ran::Again)
+    }
+
+    /// With which input the code wanted last to begin anew, on the way there.
+    fn again<'a>(&'a self, mut from: Option<&'a (Place, Answer)>) -> Option<Json> {
+        while let Some((place, _)) = from {
+            let node = &self.nodes[*place as usize];
+            if let Op::Again(input) = &node.op {
+                return Some(input.clone());
+            }
+            from = node.from.as_ref();
+        }
+        None
     }
 
     fn grow(&mut self, from: Option<(Place, Answer)>, op: Op) -> Place {
@@ -230,6 +236,7 @@ impl Code {
             differs: None,
             truthful,
             id: self.id.clone(),
+            started: self.started.clone(),
         };
         let guest = Arc::new(Mutex::new(Guest(RefCell::new(state), runtime)));
         let Started { digest, name, input, .. } = &self.started;
@@ -278,217 +285,4 @@ fn resume(
         *orchestration = back;
     }
     end
-}
-
-/// Does what the code asks for; `None` where it has to wait.
-fn perform(op: &Op, orchestration: &mut Orchestration, id: &str) -> Option<Answer> {
-    Some(match op {
-        Op::Request(request) => match orchestration.request(Request::clone(request)) {
-            Ok(number) => Answer::Number(number),
-            Err(mismatch) => Answer::Refused(mismatch.to_string()),
-        },
-        Op::Next(tasks) => match orchestration.next(tasks) {
-            Ok(completion) => Answer::Completion(completion?),
-            Err(mismatch) => Answer::Refused(mismatch.to_string()),
-        },
-        Op::Now => Answer::Time(orchestration.now()),
-        Op::Uuid => Answer::Text(orchestration.new_uuid()),
-        Op::Random => Answer::Bits(orchestration.random_u64()),
-        Op::InstanceId => Answer::Text(id.to_owned()),
-        // What is told here is what the first run is told; a replay is told
-        // the truth, and has to do the same all the same.
-        Op::Replaying => Answer::Flag(false),
-        Op::Status(status) => {
-            orchestration.set_custom_status(status.clone());
-            Answer::Done
-        }
-        Op::Log(level, message) => {
-            orchestration.log(*level, message.clone());
-            Answer::Done
-        }
-        Op::Ended(_) => Answer::Done,
-    })
-}
-
-fn describe(op: &Op) -> String {
-    match op {
-        Op::Request(request) => format!("{request:?}"),
-        Op::Next(_) => "it waited".to_owned(),
-        op => format!("{op:?}"),
-    }
-}
-
-type Shared = Arc<Mutex<Guest>>;
-
-/// The host that the code sees.
-struct Guest(RefCell<State>, Runtime);
-
-struct State {
-    /// What it did before, and was told.
-    script: VecDeque<(Op, Answer)>,
-    live: Option<Orchestration>,
-    /// What it did beyond that.
-    seen: Vec<(Op, Answer)>,
-    /// What it waits for.
-    waits: Option<Op>,
-    /// What it did before and does now, where that is not the same.
-    differs: Option<(String, String)>,
-    /// Whether it is told that it is replayed.
-    truthful: bool,
-    id: String,
-}
-
-impl State {
-    fn ask(&mut self, op: Op) -> Result<Option<Answer>, Stop> {
-        let answer = match self.script.pop_front() {
-            Some((before, answer)) => {
-                if before != op {
-                    self.differs = Some((describe(&before), describe(&op)));
-                    return Err(Stop("it does something else than before".to_owned()));
-                }
-                answer
-            }
-            None => {
-                let Some(live) = self.live.as_mut() else {
-                    return Err(Stop("its host is gone".to_owned()));
-                };
-                let performed = match op {
-                    Op::Replaying if self.truthful => Some(Answer::Flag(live.is_replaying())),
-                    _ => perform(&op, live, &self.id),
-                };
-                let Some(answer) = performed else {
-                    self.waits = Some(op);
-                    return Ok(None);
-                };
-                if !self.truthful {
-                    self.seen.push((op, answer.clone()));
-                }
-                answer
-            }
-        };
-        match answer {
-            Answer::Refused(reason) => Err(Stop(reason)),
-            answer => Ok(Some(answer)),
-        }
-    }
-
-    fn number(&mut self, request: Request) -> Result<u32, Stop> {
-        match self.ask(Op::Request(Box::new(request)))? {
-            Some(Answer::Number(number)) => Ok(number),
-            _ => Err(Stop("its host answers something else".to_owned())),
-        }
-    }
-}
-
-impl Guest {
-    fn number(&self, request: Request) -> Result<u32, Stop> {
-        self.0.borrow_mut().number(request)
-    }
-
-    fn tell(&self, op: Op) -> Option<Answer> {
-        self.0.borrow_mut().ask(op).ok().flatten()
-    }
-}
-
-impl OrchestrationHost for Guest {
-    fn call_activity(
-        &mut self,
-        function: String,
-        input: Json,
-        options: StepOptions,
-    ) -> Result<TaskId, Stop> {
-        let StepOptions { call, undo, scope, pivot } = options;
-        let policy = self.1.call_policy(&function, call);
-        let undo = self.1.compensation(&function, undo);
-        self.number(Request::Activity { function, input, policy, undo, scope, pivot })
-    }
-
-    /// A child is started once, whatever is said of its retries.
-    fn call_child(
-        &mut self,
-        function: String,
-        input: Json,
-        options: ChildOptions,
-    ) -> Result<TaskId, Stop> {
-        let ChildOptions { step: StepOptions { call, undo, scope, pivot }, .. } = options;
-        let by_hand = undo == UndoChoice::ByHand;
-        let undo = self.1.compensation(&function, undo);
-        let ChildOptions { id, version, tags, .. } = options;
-        let policy = ChildPolicy { retry: None, timeout_ms: call.timeout_ms, version, tags };
-        self.number(Request::Child { function, input, undo, id, policy, by_hand, scope, pivot })
-    }
-
-    fn open_scope(&mut self, parent: ScopeId) -> Result<ScopeId, Stop> {
-        self.number(Request::OpenScope { parent })
-    }
-
-    fn undo_in_parallel(&mut self, scope: ScopeId) -> Result<(), Stop> {
-        self.number(Request::UndoInParallel { scope }).map(drop)
-    }
-
-    fn compensate(&mut self, scope: ScopeId) -> Result<TaskId, Stop> {
-        self.number(Request::Compensate { scope })
-    }
-
-    fn start_timer(&mut self, fire_at: Millis) -> Result<TaskId, Stop> {
-        self.number(Request::Timer { fire_at })
-    }
-
-    fn wait_event(&mut self, name: String) -> Result<TaskId, Stop> {
-        self.number(Request::Event { name })
-    }
-
-    fn cancel(&mut self, task: TaskId) -> Result<(), Stop> {
-        self.number(Request::Cancel { task }).map(drop)
-    }
-
-    fn next(&mut self, tasks: &[TaskId]) -> Result<Option<sagahost_wasm::Completion>, Stop> {
-        match self.0.borrow_mut().ask(Op::Next(tasks.to_vec()))? {
-            None => Ok(None),
-            Some(Answer::Completion(Completion { task, outcome })) => {
-                Ok(Some(sagahost_wasm::Completion { task, outcome }))
-            }
-            Some(_) => Err(Stop("its host answers something else".to_owned())),
-        }
-    }
-
-    fn now_ms(&self) -> Millis {
-        match self.tell(Op::Now) {
-            Some(Answer::Time(now)) => now,
-            _ => 0,
-        }
-    }
-
-    fn new_uuid(&mut self) -> String {
-        match self.tell(Op::Uuid) {
-            Some(Answer::Text(uuid)) => uuid,
-            _ => String::new(),
-        }
-    }
-
-    fn random_u64(&mut self) -> u64 {
-        match self.tell(Op::Random) {
-            Some(Answer::Bits(bits)) => bits,
-            _ => 0,
-        }
-    }
-
-    fn instance_id(&self) -> String {
-        match self.tell(Op::InstanceId) {
-            Some(Answer::Text(id)) => id,
-            _ => String::new(),
-        }
-    }
-
-    fn is_replaying(&self) -> bool {
-        matches!(self.tell(Op::Replaying), Some(Answer::Flag(true)))
-    }
-
-    fn set_custom_status(&mut self, status: Json) {
-        self.tell(Op::Status(status));
-    }
-
-    fn log(&mut self, level: LogLevel, message: String) {
-        self.tell(Op::Log(level, message));
-    }
 }

@@ -65,7 +65,7 @@ impl World {
             }
             return;
         }
-        if !model.of(function).effect {
+        if !model.has_effect(function, input) {
             return;
         }
         let mut after = 0;

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use sagahost_core::{Json, Work};
 
 use crate::bounds::{Bounds, Cut, GivenBounds};
-use crate::choice::{Choice, How};
+use crate::choice::{Choice, How, Reply};
 use crate::error::CheckError;
 use crate::explore::{Explorer, State};
 use crate::fault::{Fault, Rule};
@@ -135,6 +135,16 @@ impl Explorer<'_> {
         };
         let (choices, _) = world.choices(self.stepper.model, &Bounds::new(only_faults));
         for choice in &choices {
+            if let Choice::Reply { machine, task, reply } = choice {
+                let operation = world.operation(*machine, *task);
+                let fails = failing.is_some() && failing == operation.as_deref();
+                called.extend(operation);
+                match reply {
+                    Reply::Refused(0) if fails => return Some(choice.clone()),
+                    Reply::Answer(0) | Reply::Locked if !fails => return Some(choice.clone()),
+                    _ => {}
+                }
+            }
             let Choice::Ends { machine, work, how } = choice else { continue };
             let Some(attempt) = world.instance(*machine).attempt_of(*work) else { continue };
             let forward = matches!(work, Work::Step(_));
@@ -148,7 +158,8 @@ impl Explorer<'_> {
                 _ => {}
             }
         }
-        let other = |choice: &&Choice| !matches!(choice, Choice::Ends { .. });
+        let other =
+            |choice: &&Choice| !matches!(choice, Choice::Ends { .. } | Choice::Reply { .. });
         let event = choices.iter().find(|choice| matches!(choice, Choice::Event { .. }));
         event.or_else(|| choices.iter().find(other)).cloned()
     }

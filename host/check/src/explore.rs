@@ -173,6 +173,7 @@ pub fn explore(
     if explorer.stepper.called.is_empty() {
         notes.push("with this input it calls no activity at all".to_owned());
     }
+    notes.extend(explorer.stepper.passed.notes(program));
     let rules = Rule::ALL.iter().map(|rule| rule.name().to_owned());
     let own = model.invariants.iter().map(|invariant| invariant.name.clone());
     let rules = rules.chain(own).collect();
@@ -285,7 +286,7 @@ impl Explorer<'_> {
         self.arrivals.push(arrival);
         if world.has_ended() {
             self.ends.insert(state);
-            *self.ended.entry(world.instance(0).status().to_string()).or_default() += 1;
+            *self.ended.entry(world.status()).or_default() += 1;
         } else {
             self.queue.push_back((state, world));
         }
@@ -383,7 +384,9 @@ fn stands_still(world: &World) -> Fault {
             events.push(name.to_owned());
         }
     }
+    let locked = world.waits_for_locked();
     let detail = match events.as_slice() {
+        [] if locked.is_some() => locked.unwrap_or_default(),
         [] => "the saga waits, and nothing is under way that it could wait for".to_owned(),
         events => format!("the saga waits for {}, which nobody raises", events.join(", ")),
     };

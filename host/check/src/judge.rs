@@ -119,8 +119,12 @@ impl World {
             return None;
         }
         let functions: Vec<String> = missing.iter().map(|it| it.function.to_string()).collect();
+        let ends = match self.root().again {
+            Some(_) => "continues as new",
+            None => "ends Completed",
+        };
         let detail = format!(
-            "the saga ends Completed, {} in place, and {} not",
+            "the saga {ends}, {} in place, and {} not",
             are(in_place),
             are(&missing)
         );

@@ -18,6 +18,7 @@ mod explore;
 mod expr;
 mod fault;
 mod judge;
+mod mail;
 mod model;
 mod next;
 mod program;

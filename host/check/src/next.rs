@@ -25,6 +25,9 @@ impl World {
                 goes_on = true;
                 self.endings(model, machine, &attempt, faulty, &mut choices);
             }
+            let replies = self.replies(model, machine, faulty);
+            goes_on |= !replies.is_empty();
+            choices.extend(replies);
             for name in instance.awaited_events() {
                 let event = model.event(name);
                 if event.raised == Raised::Never {

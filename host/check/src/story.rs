@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
-use sagahost_core::{Cause, Event, Json, Record, StepOutcome, TaskId, UndoId, Work};
+use sagahost_core::{
+    Cause, EntityId, Event, FailureKind, Json, Letter, Parcel, Record, StepOutcome, TaskId, UndoId,
+    Work,
+};
 
 use crate::bounds::Bounds;
 use crate::checkfile::Spec;
-use crate::choice::{Choice, How};
+use crate::choice::{Choice, How, Reply};
 use crate::error::CheckError;
 use crate::model::Model;
 use crate::program::Program;
@@ -91,6 +94,10 @@ fn is_possible(world: &World, choice: &Choice) -> bool {
         }
         Choice::Event { machine, name, .. } => {
             there(machine) && world.instance(*machine).awaited_events().contains(&name.as_str())
+        }
+        Choice::Reply { machine, task, reply } => {
+            let asked = there(machine).then(|| world.asked_of(*machine, *task)).flatten();
+            asked.is_some_and(|(_, call)| call.is_none() == (*reply == Reply::Locked))
         }
         Choice::Time => {
             world.machines.iter().any(|it| it.orchestration.instance().wake_at().is_some())
@@ -225,6 +232,10 @@ fn in_words(world: &World, model: &Model, choice: &Choice) -> String {
                 ),
             }
         }
+        Choice::Reply { machine, task, reply } => {
+            let asked = world.asked_of(*machine, *task);
+            reply_in_words(model, asked, *reply, &step(*machine, *task))
+        }
         Choice::Event { name, value, .. } => {
             let value = model.event(name).values.get(*value).map(short).unwrap_or_default();
             format!("somebody raises {name}, with {value}")
@@ -250,6 +261,28 @@ fn in_words(world: &World, model: &Model, choice: &Choice) -> String {
             let name = attempted(world, *machine, stuck_work(*step, *forward));
             format!("a person does {} by hand, and says so", name.trim_end_matches(','))
         }
+    }
+}
+
+fn reply_in_words(
+    model: &Model,
+    asked: Option<(EntityId, Option<&str>)>,
+    reply: Reply,
+    step: &str,
+) -> String {
+    let Some((entity, operation)) = asked else { return String::new() };
+    let operation = operation.unwrap_or_default();
+    let known = model.operation(&entity, operation);
+    match reply {
+        Reply::Answer(number) => {
+            let output = known.outputs.get(number).map(short).unwrap_or_default();
+            format!("{entity} answers {operation} ({step}) with {output}")
+        }
+        Reply::Refused(number) => {
+            let code = known.failures.get(number).map_or("failed", String::as_str);
+            format!("{entity} fails {operation} ({step}): {code}; it changed nothing")
+        }
+        Reply::Locked => format!("{entity} is locked ({step})"),
     }
 }
 
@@ -294,6 +327,48 @@ fn event_in_words(world: &World, machine: usize, event: &Event) -> Option<String
         }
         Event::TimerFired { .. } => "the timer fires".to_owned(),
         Event::EventAwaited { name: event, .. } => format!("{name} waits for the event {event}"),
+        Event::Sent(Letter { to, parcel, .. }) => {
+            let what = match parcel {
+                Parcel::Event { name, input } => format!("the event {name}, with {}", short(input)),
+                Parcel::Signal { operation, input, .. } => {
+                    format!("the signal {operation}, with {}", short(input))
+                }
+                Parcel::Start { name: other, input, .. } => {
+                    return Some(format!("{name} starts {other} as {to}, with {}", short(input)));
+                }
+                _ => return None,
+            };
+            format!("{name} sends to {to} {what}")
+        }
+        Event::EntityCalled { task, entity, operation, input, refused } => {
+            let mut line = format!(
+                "{name} calls {operation} of {entity} ({}), with {}",
+                step(machine, *task),
+                short(input)
+            );
+            if let Some(failure) = refused {
+                let _ = write!(line, "; that fails: {failure}");
+            }
+            line
+        }
+        Event::LocksRequested { task, entities, refused } => {
+            let entities: Vec<String> = entities.iter().map(EntityId::to_string).collect();
+            let mut line =
+                format!("{name} wants to lock {} ({})", entities.join(", "), step(machine, *task));
+            if let Some(failure) = refused {
+                let _ = write!(line, "; that fails: {failure}");
+            }
+            line
+        }
+        Event::EntityAnswered { task, outcome: Err(failure) }
+            if failure.kind == FailureKind::NotStarted =>
+        {
+            format!("the call of {} fails: {failure}", step(machine, *task))
+        }
+        Event::LocksReleased => format!("{name} lets go of its locks"),
+        Event::ContinuedAsNew { input } => {
+            format!("{name} continues as new, with {}; what follows is another round", short(input))
+        }
         Event::CompensationRequested { scope: 0, .. } => {
             format!("{name} has all undone that it has done so far")
         }

@@ -1,13 +1,15 @@
 //! Something happens to a saga: the pure core decides what follows, and the
 //! orchestrator's code goes on as far as it can.
 
+mod child;
+
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use sagahost_core::{
-    BlockedReason, ChildStart, Command, End, Event, Failure, FailureKind, Instance, Json, Logs,
-    Orchestration, Parent, Record, Repair, Started, TaskId, Turn, Work,
+    BlockedReason, Command, End, Event, Failure, FailureKind, Instance, Json, Logs, Record, Repair,
+    Started, Turn, Work,
 };
 
 use crate::bounds::Bounds;
@@ -16,9 +18,10 @@ use crate::code::{Broken, Code, Ran};
 use crate::effects::Role;
 use crate::error::CheckError;
 use crate::fault::{Fault, Rule};
+use crate::mail::Passed;
 use crate::model::Model;
 use crate::program::Program;
-use crate::world::{BEGINNING, Machine, Presence, Spent, World};
+use crate::world::{BEGINNING, Presence, Spent, World};
 
 /// As many orchestrations as one saga may be.
 const MOST_MACHINES: usize = 32;
@@ -46,6 +49,8 @@ pub(crate) struct Stepper<'a> {
     pub(crate) uses_undo: bool,
     /// The activities that were called.
     pub(crate) called: BTreeSet<String>,
+    /// What was come to and is not looked into.
+    pub(crate) passed: Passed,
     /// Something of the host's that went wrong, and is nobody's fault.
     pub(crate) error: Option<CheckError>,
 }
@@ -60,6 +65,7 @@ impl<'a> Stepper<'a> {
             replayed: HashSet::new(),
             uses_undo: false,
             called: BTreeSet::new(),
+            passed: Passed::default(),
             error: None,
         }
     }
@@ -127,6 +133,9 @@ impl<'a> Stepper<'a> {
         match choice {
             Choice::Ends { machine, work, how } => {
                 self.attempt_ends(stepped, *machine, *work, *how).into_iter().collect()
+            }
+            Choice::Reply { machine, task, reply } => {
+                stepped.world.reply(self.model, *machine, *task, *reply).into_iter().collect()
             }
             Choice::Event { machine, name, value } => {
                 let input = self.model.event(name).values.get(*value).cloned();
@@ -260,6 +269,11 @@ impl<'a> Stepper<'a> {
             match self.codes[it.code].run(self.program, &mut it.orchestration, it.at) {
                 Ok(Ran::Parked(place)) => it.at = Some(place),
                 Ok(Ran::Ended) => {}
+                Ok(Ran::Again(input)) => {
+                    let completed =
+                        matches!(it.orchestration.instance().end(), Some(End::Completed(_)));
+                    it.again = completed.then_some(input);
+                }
                 Err(broken) => self.broken(broken, &it.name.clone(), &mut stepped.faults),
             }
         }
@@ -287,10 +301,24 @@ impl<'a> Stepper<'a> {
         turn: Turn,
         queue: &mut VecDeque<(usize, Command)>,
     ) {
-        for record in &turn.records {
+        for record in turn.records {
             self.journaled(stepped, machine, &record.1);
+            if let Record(at, Event::Completed { .. }) = record
+                && let Some(input) = stepped.world.machines[machine].again.clone()
+            {
+                let round = Record(at, Event::ContinuedAsNew { input });
+                stepped.records.push((machine, round));
+                self.passed.round(&stepped.world, machine);
+                // Only its parent is told of an end.
+                if machine == 0 {
+                    continue;
+                }
+            }
+            stepped.records.push((machine, record));
         }
-        stepped.records.extend(turn.records.into_iter().map(|record| (machine, record)));
+        for letter in turn.letters {
+            self.letter(&stepped.world, machine, letter, queue);
+        }
         for child in turn.children {
             self.start_child(stepped, machine, child, queue);
         }
@@ -325,7 +353,12 @@ impl<'a> Stepper<'a> {
                 self.uses_undo |= undo.is_some() || *pivot;
                 Some(*task)
             }
+            Event::EntityCalled { task, entity, operation, .. } => {
+                self.passed.operation(entity, operation);
+                Some(*task)
+            }
             Event::TimerCreated { task, .. }
+            | Event::LocksRequested { task, .. }
             | Event::EventAwaited { task, .. }
             | Event::CompensationRequested { task, .. } => Some(*task),
             Event::UndoScheduled { undo, .. } => {
@@ -360,85 +393,6 @@ impl<'a> Stepper<'a> {
         stepped.faults.push(Fault::of(rule, name, detail));
     }
 
-    fn start_child(
-        &mut self,
-        stepped: &mut Stepped,
-        machine: usize,
-        child: ChildStart,
-        queue: &mut VecDeque<(usize, Command)>,
-    ) {
-        let ChildStart { task, attempt, id, function, input, policy, .. } = child;
-        let parent = Some((machine, task));
-        if let Some(there) = stepped.world.machines.iter().position(|it| it.parent == parent) {
-            queue.extend(stepped.world.report(there));
-            return;
-        }
-        if stepped.world.machines.len() >= MOST_MACHINES {
-            stepped.looped = Some(function);
-            return;
-        }
-        let mut refuse = |message: String| {
-            let outcome = Err(Failure::host(FailureKind::NotStarted, message));
-            queue.push_back((machine, Command::ChildEnded { task, outcome, handed: vec![] }));
-        };
-        let Ok(found) = self.program.orchestrator(&function) else {
-            return refuse(format!("no orchestrator '{function}' is deployed"));
-        };
-        if let Err(problem) = found.check_input(&input) {
-            let message = format!("the input does not fit orchestrator '{function}': {problem}");
-            return refuse(message);
-        }
-        let above = stepped.world.instance(machine).started();
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        let started = Started {
-            name: function,
-            input,
-            execution: format!("{:032x}", hasher.finish()),
-            digest: found.digest.clone(),
-            version: policy.version.or_else(|| above.version.clone()),
-            tags: policy.tags,
-            parent: Some(Parent {
-                id: stepped.world.machines[machine].id.to_string(),
-                execution: above.execution.clone(),
-                task,
-                attempt,
-            }),
-            deadline: (policy.timeout_ms.or(found.timeout_ms))
-                .map(|ms| stepped.world.now.saturating_add(ms)),
-            ..Started::default()
-        };
-        self.start(stepped, started, id, parent, queue);
-    }
-
-    fn start(
-        &mut self,
-        stepped: &mut Stepped,
-        started: Started,
-        id: String,
-        parent: Option<(usize, TaskId)>,
-        queue: &mut VecDeque<(usize, Command)>,
-    ) {
-        let known = self.codes.iter().position(|code| code.is(&started, &id));
-        let code = known.unwrap_or_else(|| {
-            self.codes.push(Code::new(started.clone(), id.clone()));
-            self.codes.len() - 1
-        });
-        let name: Rc<str> = started.name.as_str().into();
-        let orchestration = Orchestration::start(stepped.world.now, started);
-        let machine = stepped.world.machines.len();
-        let id = id.into();
-        stepped.world.machines.push(Rc::new(Machine {
-            orchestration,
-            name,
-            id,
-            code,
-            at: None,
-            parent,
-        }));
-        self.go_on(stepped, machine, queue);
-    }
-
     /// Runs the codes that wait over their journals, as a host does that lost
     /// them, and compares what they ask for. Each journal once.
     pub(crate) fn replays(&mut self, world: &World) -> Vec<Fault> {
@@ -471,23 +425,6 @@ impl Stepped {
 impl World {
     pub(crate) fn instance(&self, machine: usize) -> &Instance {
         self.machines[machine].orchestration.instance()
-    }
-
-    /// How a child ended, for its parent.
-    fn report(&self, machine: usize) -> Option<(usize, Command)> {
-        let (parent, task) = self.machines[machine].parent?;
-        let instance = self.instance(machine);
-        let outcome = match instance.end()? {
-            End::Completed(output) => Ok(output.clone()),
-            End::Failed(failure) => Err(failure.clone()),
-            End::Canceled(reason) => {
-                Err(Failure::host(FailureKind::Cancelled, format!("it was cancelled: {reason}")))
-            }
-            End::Terminated(reason) => {
-                Err(Failure::host(FailureKind::Terminated, format!("it was terminated: {reason}")))
-            }
-        };
-        Some((parent, Command::ChildEnded { task, outcome, handed: instance.handed_over() }))
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Machine {
     pub(crate) code: usize,
     pub(crate) at: Option<Place>,
     pub(crate) parent: Option<(usize, TaskId)>,
+    /// With which input it goes on anew, where it ended so.
+    pub(crate) again: Option<Json>,
 }
 
 /// Who removed an effect: whoever has the same name has the same key.
@@ -146,7 +148,7 @@ impl World {
         for machine in &self.machines {
             let code = machine.orchestration.code_may_go_on();
             codes_go_on |= code;
-            (machine.parent, machine.code).hash(&mut bytes);
+            (machine.parent, machine.code, machine.again.is_some()).hash(&mut bytes);
             code.then_some(machine.at).hash(&mut bytes);
             machine.orchestration.instance().write_state(self.now, code, &mut bytes);
         }

@@ -67,7 +67,7 @@ struct Place {
 enum Kind {
     /// Everything: also terminate, purge, deploy, run activities
     Manage,
-    /// Start, raise events, read
+    /// Start, raise events, signal entities, read
     Use,
 }
 

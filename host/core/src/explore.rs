@@ -8,9 +8,23 @@ use crate::instance::{Attempt, End, Instance, TaskKind, TaskState, Wake};
 use crate::orchestration::Orchestration;
 use crate::undos::UndoState;
 use crate::{
-    BlockedReason, Cause, Failure, Json, Millis, RetryPolicy, ScopeId, StepOutcome, TaskId, UndoId,
-    Work,
+    BlockedReason, Cause, EntityId, Failure, Json, Millis, RetryPolicy, ScopeId, StepOutcome,
+    TaskId, UndoId, Work,
 };
+
+/// An operation of an entity that the code has called, and that has not
+/// answered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OpenCall<'a> {
+    /// The task that waits.
+    pub task: TaskId,
+    /// The entity.
+    pub entity: &'a EntityId,
+    /// The operation.
+    pub operation: &'a str,
+    /// Its input.
+    pub input: &'a Json,
+}
 
 /// A step as it stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,6 +92,17 @@ impl Instance {
             Some(TaskKind::Lock { .. }) => "lock",
             None => "",
         }
+    }
+
+    /// The calls of entities that wait for an answer, in order.
+    pub fn open_calls(&self) -> Vec<OpenCall<'_>> {
+        let open = self.tasks.iter().enumerate().filter_map(|(task, found)| match &found.kind {
+            TaskKind::Call { entity, operation, input } if found.state == TaskState::Waiting => {
+                Some(OpenCall { task: task as TaskId, entity, operation, input })
+            }
+            _ => None,
+        });
+        open.collect()
     }
 
     /// How an attempt that is out, or waits for its turn, is retried.
@@ -204,6 +229,7 @@ impl Instance {
             }
         }
         self.write_undos(now, state);
+        self.locked().len().hash(state);
         for unwind in &self.unwinds {
             (unwind.task, unwind.scope).hash(state);
         }

@@ -32,6 +32,12 @@ impl Instance {
         self.locks.as_ref().map_or(&[], |locks| &locks.entities[..locks.granted])
     }
 
+    /// The entity that it waits to have for itself, and the task that waits.
+    pub fn wanted_lock(&self) -> Option<(TaskId, &EntityId)> {
+        let locks = self.locks.as_ref()?;
+        locks.entities.get(locks.granted).map(|entity| (locks.task, entity))
+    }
+
     pub(crate) fn apply_mail(&mut self, at: Millis, event: &Event) {
         match event {
             Event::Sent(letter) => {

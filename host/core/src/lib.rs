@@ -35,7 +35,7 @@ pub use entity::{
     OperationResult, Outgoing, Sending, Snapshot, decode_entity_chunk, encode_entity_chunk,
 };
 pub use event::*;
-pub use explore::StepView;
+pub use explore::{OpenCall, StepView};
 pub use handle::MAX_LOST_ATTEMPTS;
 pub use instance::{Attempt, End, Instance};
 pub use json::Json;

@@ -17,7 +17,7 @@ fn whatever_happens_each_operation_is_applied_once_in_order_and_alone() {
         for _ in 0..400 {
             world.step();
         }
-        world.to_the_end();
+        world.finish();
         world.check();
     }
 }
@@ -33,7 +33,7 @@ fn orchestrations_that_lock_the_same_entities_all_come_to_their_end() {
         for _ in 0..300 {
             world.step();
         }
-        world.to_the_end();
+        world.finish();
         world.check();
     }
 }

@@ -73,7 +73,9 @@ impl Inner {
     /// Senders that were last heard of before this time need not be remembered.
     pub(crate) fn forget_before(&self) -> Millis {
         let now = self.clock().now();
-        let has_been_up = now.saturating_sub(self.since) > REMEMBERED;
+        // A clock that was moved says nothing of how long it has been up.
+        let has_been_up =
+            now.saturating_sub(self.since) > REMEMBERED && !self.clock().is_movable();
         if has_been_up { now.saturating_sub(REMEMBERED) } else { 0 }
     }
 

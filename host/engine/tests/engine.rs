@@ -3,78 +3,19 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod failing;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use failing::Failing;
 use sagahost_core::{Json, RuntimeStatus};
 use sagahost_engine::{CommandError, Engine, EngineConfig, StartError, StartRequest};
-use sagahost_store::memory::MemoryStore;
-use sagahost_store::{
-    Counters, InstanceKey, InstanceRef, InstanceRow, ListQuery, Owner, Page, Stats, Store,
-    StoreError, Wakeup, Write, WriteError, Written,
-};
 use sagahost_test_support::guests;
 use sagahost_wasm::{Runtime, WasmConfig};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A store whose next commits fail, as on a full disk.
-struct Failing {
-    store: MemoryStore,
-    failures: AtomicU32,
-}
-
-impl Store for Failing {
-    fn claim(&self) -> Result<Owner, StoreError> {
-        self.store.claim()
-    }
-    fn commit(
-        &self,
-        owner: Owner,
-        batch: &[Write],
-    ) -> Result<Vec<Result<Written, WriteError>>, StoreError> {
-        let left =
-            self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-        match left {
-            Ok(_) => Err(StoreError::Full { path: "disk".into(), reason: "no space left".into() }),
-            Err(_) => self.store.commit(owner, batch),
-        }
-    }
-    fn find(&self, id: &str) -> Result<Option<InstanceRow>, StoreError> {
-        self.store.find(id)
-    }
-    fn get(&self, key: InstanceKey) -> Result<Option<InstanceRow>, StoreError> {
-        self.store.get(key)
-    }
-    fn journal(&self, key: InstanceKey, from_chunk: u32) -> Result<Vec<Vec<u8>>, StoreError> {
-        self.store.journal(key, from_chunk)
-    }
-    fn list(&self, query: &ListQuery) -> Result<Page, StoreError> {
-        self.store.list(query)
-    }
-    fn busy(&self, after: InstanceKey, limit: u32) -> Result<Vec<InstanceRef>, StoreError> {
-        self.store.busy(after, limit)
-    }
-    fn wakeups(&self) -> Result<Vec<Wakeup>, StoreError> {
-        self.store.wakeups()
-    }
-    fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.store.note(name)
-    }
-    fn stats(&self) -> Result<Stats, StoreError> {
-        self.store.stats()
-    }
-    fn counters(&self) -> Counters {
-        self.store.counters()
-    }
-    fn check_writable(&self) -> Result<(), StoreError> {
-        self.store.check_writable()
-    }
-    fn checkpoint(&self) -> Result<(), StoreError> {
-        self.store.checkpoint()
-    }
-}
 
 struct Bed {
     store: Arc<Failing>,
@@ -94,7 +35,7 @@ async fn bed_with(residents: u64, config: EngineConfig) -> Bed {
         let candidate = runtime.check(name, bytes.into()).await.unwrap();
         runtime.activate(candidate).unwrap();
     }
-    let store = Arc::new(Failing { store: MemoryStore::new(), failures: AtomicU32::new(0) });
+    let store = Arc::new(Failing::default());
     let config = EngineConfig {
         functions_dir: guests().to_owned(),
         memory_budget: residents * EngineConfig::ORCHESTRATOR_BYTES,

@@ -2,9 +2,13 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod failing;
+
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use failing::Failing;
 use sagahost_core::{
     EntityEvent, EntityId, EntityRecord, Json, RuntimeStatus, decode_entity_chunk,
 };
@@ -18,15 +22,21 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn engine(store: Arc<dyn Store>) -> Engine {
+    engine_of(store, &["test_guests"]).await
+}
+
+async fn engine_of(store: Arc<dyn Store>, components: &[&str]) -> Engine {
     // Shared by all tests, and kept: compiling takes seconds.
     let cache_dir = guests().join("../../compiled");
     // Two hosts in each test: small ones.
     let config =
         WasmConfig { cache_dir, max_orchestrators: 8, max_activities: 4, ..WasmConfig::default() };
     let runtime = Runtime::new(config).unwrap();
-    let bytes = std::fs::read(guests().join("test_guests.wasm")).unwrap();
-    let candidate = runtime.check("test_guests", bytes.into()).await.unwrap();
-    runtime.activate(candidate).unwrap();
+    for name in components {
+        let bytes = std::fs::read(guests().join(format!("{name}.wasm"))).unwrap();
+        let candidate = runtime.check(name, bytes.into()).await.unwrap();
+        runtime.activate(candidate).unwrap();
+    }
     let config = EngineConfig {
         functions_dir: guests().to_owned(),
         max_orchestrators: 8,
@@ -196,4 +206,70 @@ async fn a_long_journal_is_replaced_and_nothing_of_the_entity_is_lost() {
     signal(&engine, "long", "add", json!(1)).await;
     let row = once(&engine, "long", |row| balance(row) == Some(MANY + 1)).await;
     assert_eq!(log(&row).as_array().unwrap().len(), MANY as usize + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_that_the_store_refused_is_not_run() {
+    let store = Arc::new(Failing::default());
+    let engine = engine(store.clone()).await;
+    let add = async |amount: i64| {
+        let input = Json::of(&amount).unwrap();
+        engine.signal_entity(&account("s"), "add", input, None).await
+    };
+    for first in [true, false] {
+        store.failures.store(1, Ordering::SeqCst);
+        let refused = add(1).await;
+        assert!(matches!(refused, Err(SignalError::Store(_))), "{refused:?}");
+        let known = engine.entity(&account("s")).await.unwrap().is_some();
+        assert_eq!(known, !first);
+        add(10).await.unwrap();
+        once(&engine, "s", |row| !row.summary.busy).await;
+    }
+    let row = once(&engine, "s", |row| !row.summary.busy).await;
+    assert_eq!(log(&row), json!(["add 10", "add 10"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_that_could_not_be_stored_is_stored_later_and_not_computed_again() {
+    let store = Arc::new(Failing::default());
+    let engine = engine(store.clone()).await;
+    signal(&engine, "l", "add", json!(1)).await;
+    once(&engine, "l", |row| !row.summary.busy).await;
+    // The signal is stored, its result is not at first.
+    store.failures.store(3, Ordering::SeqCst);
+    store.before.store(1, Ordering::SeqCst);
+    signal(&engine, "l", "add", json!(10)).await;
+    let row = once(&engine, "l", |row| balance(row) == Some(11) && !row.summary.busy).await;
+    assert_eq!(store.failures.load(Ordering::SeqCst), 0);
+    assert_eq!(log(&row), json!(["add 1", "add 10"]));
+    assert_eq!(engine.stats().attempts, 2, "{:?}", engine.stats());
+    // That the time of the next has come is not stored at first, and nothing
+    // runs before it is.
+    let ten = Json::of(&10).unwrap();
+    let at = Some(row.summary.updated + 400);
+    engine.signal_entity(&account("l"), "add", ten, at).await.unwrap();
+    store.failures.store(3, Ordering::SeqCst);
+    let row = once(&engine, "l", |row| balance(row) == Some(21) && !row.summary.busy).await;
+    assert_eq!(store.failures.load(Ordering::SeqCst), 0);
+    assert_eq!(log(&row), json!(["add 1", "add 10", "add 10"]));
+    assert_eq!(engine.stats().attempts, 3, "{:?}", engine.stats());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_of_an_entity_that_is_not_deployed_any_more_fails_and_is_over() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let before = engine(store.clone()).await;
+    signal(&before, "u", "add", json!(1)).await;
+    let row = once(&before, "u", |row| !row.summary.busy).await;
+    let at = Some(row.created + 1_000);
+    before.signal_entity(&account("u"), "add", Json::of(&1).unwrap(), at).await.unwrap();
+    assert!(before.shutdown(PATIENCE).await);
+    let engine = engine_of(store.clone(), &["guest_activities"]).await;
+    let row = once(&engine, "u", |row| row.summary.wake_at.is_none() && !row.summary.busy).await;
+    assert_eq!(balance(&row), Some(1));
+    let last = journal(&*store, &row).pop();
+    let Some(EntityRecord(_, EntityEvent::OperationFailed { failure, .. })) = last else {
+        panic!("{last:?}")
+    };
+    assert_eq!(failure.code, "host.not-started");
 }

@@ -18,7 +18,7 @@ pub(crate) enum Access {
     Key(KeyKind),
 }
 
-/// A key that may start, raise events and read.
+/// A key that may start, raise events, signal entities and read.
 pub(crate) const USE: Access = Access::Key(KeyKind::Use);
 
 /// A key that may do everything.

@@ -14,7 +14,7 @@ use crate::text::{base64url, from_hex, hex};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyKind {
-    /// Start orchestrations, raise events to them, and read.
+    /// Start orchestrations, raise events to them, signal entities, and read.
     Use,
     /// Everything: also terminate, purge, deploy, and run activities.
     Manage,

@@ -52,7 +52,9 @@ pub(crate) async fn restart(
     let parts = head(&app, request).await?;
     let query = Query::parse(parts.uri.query());
     let anew = query.flag("restartWithNewInstanceId", true)?;
-    let Some(row) = app.engine.status(&id).await? else {
+    // An entity is kept as an instance is, and has no code that begins.
+    let row = app.engine.status(&id).await?.filter(|row| !row.id.starts_with('@'));
+    let Some(row) = row else {
         return Err(ApiError::bad_argument(format!(
             "There is no instance with id '{id}' that could be restarted."
         )));

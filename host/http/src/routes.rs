@@ -22,6 +22,7 @@ use crate::auth::{self, Access, MANAGE};
 use crate::body;
 use crate::error::ApiError;
 use crate::openapi::operation::Operation;
+use crate::text::percent_decode;
 use crate::trigger;
 use crate::urls::BASE;
 
@@ -95,12 +96,33 @@ impl Needs {
 async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let access = gate.access.access(request.method(), path);
-    match auth::admit(gate.app.config.keys.as_ref(), access, &request) {
+    let admitted = auth::admit(gate.app.config.keys.as_ref(), access, &request);
+    match admitted.and_then(|()| no_entity(path, request.uri().path())) {
         Ok(()) => next.run(request).await,
         Err(refused) => {
             body::discard(request.into_body());
             refused.into_response()
         }
+    }
+}
+
+/// Refuses an entity where an instance is asked for: it is kept as one is, but
+/// its journal is another. (Where an unknown instance is not 404, the handler
+/// does it.)
+fn no_entity(route: Option<&str>, path: &str) -> Result<(), ApiError> {
+    let of_instance = |route: &&str| {
+        let rest = route.strip_prefix(BASE).or_else(|| route.strip_prefix("/api"));
+        rest.is_some_and(|rest| rest.starts_with("/instances/{id}") && !rest.ends_with("/restart"))
+    };
+    let place =
+        route.filter(of_instance).and_then(|route| route.split('/').position(|s| s == "{id}"));
+    let id = place.and_then(|place| path.split('/').nth(place)).map(percent_decode);
+    match id.filter(|id| id.starts_with('@')) {
+        Some(id) => Err(ApiError::no_instance(&id).with_hint(&format!(
+            "An id that begins with @ is one of an entity; its state is at GET \
+             {BASE}/entities/{{name}}/{{key}}."
+        ))),
+        None => Ok(()),
     }
 }
 

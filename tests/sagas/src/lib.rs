@@ -10,6 +10,7 @@ mod activities;
 mod broken;
 mod by_hand;
 mod right;
+mod talks;
 
 /// What the steps are about; one is as good as another.
 const ITEM: &str = "item 1";

@@ -144,7 +144,15 @@ impl Session {
             return;
         }
         let changes = [" -X ", " -d ", " -i "].iter().any(|flag| command.contains(flag));
-        let reads = ["curl ", "sagahost status", "sagahost list", "sagahost undo"]
+        let asks = [
+            "curl ",
+            "sagahost status",
+            "sagahost list",
+            "sagahost undo",
+            "sagahost entity get",
+            "sagahost entity list",
+        ];
+        let reads = asks
             .iter()
             .any(|start| command.trim_start_matches("./target/release/").starts_with(start));
         let begun = Instant::now();

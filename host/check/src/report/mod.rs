@@ -4,7 +4,8 @@ mod json;
 mod junit;
 mod text;
 
-use sagahost_core::Json;
+use sagahost_core::{HTTP_FUNCTION, Json};
+use sagahost_wasm::FunctionKind;
 
 use crate::bounds::{Bounds, GivenBounds};
 use crate::checkfile::CheckFile;
@@ -99,12 +100,14 @@ impl Checks<'_> {
         let functions = self.program.functions();
         let orchestrators = self.program.orchestrators();
         let orchestrators: Vec<&str> = orchestrators.iter().map(String::as_str).collect();
-        let activities: Vec<&str> = functions
-            .iter()
-            .map(|function| function.name.as_str())
-            .filter(|name| !orchestrators.contains(name))
-            .collect();
-        Ok(self.file.check_names(&activities, &orchestrators)?)
+        let of_kind = |kind| functions.iter().filter(move |function| function.kind == kind);
+        let activities = of_kind(FunctionKind::Activity).map(|function| function.name.as_str());
+        let activities: Vec<&str> = activities.chain([HTTP_FUNCTION]).collect();
+        let entities = of_kind(FunctionKind::Entity).map(|function| {
+            let operations = function.operations.keys().map(String::as_str).collect();
+            (function.name.as_str(), operations)
+        });
+        Ok(self.file.check_names(&activities, &orchestrators, &entities.collect())?)
     }
 
     /// The inputs that an orchestrator is tried with: those of the check file,

@@ -5,3 +5,4 @@ mod mutation;
 mod sample;
 mod search;
 mod stories;
+mod talks;

@@ -180,3 +180,42 @@ pub fn encode_entity_chunk(records: &[EntityRecord]) -> Result<Vec<u8>, serde_js
 pub fn decode_entity_chunk(chunk: usize, bytes: &[u8]) -> Result<Vec<EntityRecord>, JournalError> {
     serde_json::from_slice(bytes).map_err(|source| JournalError { chunk, source })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::Entity;
+
+    /// Journals that were written stay readable, and mean what they meant.
+    #[test]
+    fn the_journal_is_written_and_read_like_this() {
+        let texts = [
+            r#"[10,{"Created":{"name":"Account","key":"a","origin":"o"}}]"#,
+            r#"[11,{"Received":{"parcel":{"Signal":{"operation":"add","input":1}}}}]"#,
+            r#"[11,{"Received":{"post":{"origin":"p","number":4},"from":"order-7","parcel":{"Call":{"operation":"get","input":null,"task":2,"execution":"e"}}}}]"#,
+            r#"[12,{"OperationFailed":{"number":1,"attempt":1,"startedAt":11,"failure":{"kind":"trap","code":"host.trap","message":"m","retryable":true},"retryAt":15}}]"#,
+            r#"[13,{"AttemptLost":{"number":1,"attempt":2}}]"#,
+            r#"[14,{"OperationDone":{"number":1,"attempt":3,"startedAt":13,"result":1,"state":{"n":1.0},"sends":[{"to":"i","parcel":{"Event":{"name":"E","input":2}}}]}}]"#,
+            r#"[15,{"OperationDone":{"number":2,"attempt":1,"startedAt":14,"result":9}}]"#,
+            r#"[16,{"Delivered":{"letter":1,"problem":"gone"}}]"#,
+            r#"[17,{"Received":{"post":{"origin":"p","number":5},"from":"order-7","parcel":{"Lock":{"task":3,"execution":"e"}}}}]"#,
+            r#"[17,{"Received":{"post":{"origin":"q","number":1},"from":"order-8","parcel":{"Lock":{"task":1,"execution":"f"}}}}]"#,
+            r#"[17,{"Received":{"parcel":{"Signal":{"operation":"add","input":1,"at":40}}}}]"#,
+            r#"[18,"Due"]"#,
+        ];
+        let chunk = format!("[{}]", texts.join(","));
+        let records = decode_entity_chunk(0, chunk.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(encode_entity_chunk(&records).unwrap()).unwrap(), chunk);
+        let mut entity = Entity::load(&[chunk]).unwrap();
+        entity.at(20);
+        entity.compact(0);
+        let turn = entity.end_turn();
+        let snapshot = r#"[[20,{"Snapshot":{"name":"Account","key":"a","origin":"o","created":10,"lastOperation":15,"state":{"n":1.0},"operations":2,"queue":[{"Lock":{"instance":"order-8","execution":"f","task":1}}],"holder":{"instance":"order-7","execution":"e","task":3},"putOff":1,"delayed":[{"at":40,"place":1,"operation":{"number":0,"operation":"add","input":1}}],"inbox":{"p":[5,17],"q":[1,17]},"sent":3,"outbox":[{"number":2,"to":"order-7","parcel":{"Answer":{"task":2,"execution":"e","outcome":{"Ok":9}}}},{"number":3,"to":"order-7","parcel":{"Granted":{"task":3,"execution":"e"}}}]}}]]"#;
+        assert_eq!(
+            String::from_utf8(encode_entity_chunk(&turn.records).unwrap()).unwrap(),
+            snapshot
+        );
+        assert_eq!(Entity::load(&[snapshot]).unwrap().state(), entity.state());
+    }
+}

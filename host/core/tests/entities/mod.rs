@@ -143,7 +143,7 @@ impl World {
     }
 
     /// Lets all go on with nothing in its way, until nothing is left to do.
-    pub(crate) fn to_the_end(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.crash();
         self.calm = true;
         for _ in 0..40_000 {

@@ -65,6 +65,29 @@ fn what_is_the_hosts_own_and_what_ends_things_takes_a_key_that_may_manage() {
     }
 }
 
+#[test]
+fn an_entity_is_no_instance() {
+    let refused = |route: &str, path: &str| {
+        no_entity(Some(route), path).err().map(|refused| refused.status().as_u16())
+    };
+    for (route, path) in [
+        (managed("instances/{id}"), managed("instances/@A@a")),
+        (managed("instances/{id}/raiseEvent/{event}"), managed("instances/%40A%40a/raiseEvent/x")),
+        ("/api/instances/{id}/undo".to_owned(), "/api/instances/@/undo".to_owned()),
+    ] {
+        assert_eq!(refused(&route, &path), Some(404), "{path}");
+    }
+    for (route, path) in [
+        (managed("instances/{id}"), managed("instances/a@b")),
+        (managed("instances"), managed("instances")),
+        (managed("entities/{name}/{key}"), managed("entities/A/@a")),
+        ("/orders/instances/{id}".to_owned(), "/orders/instances/@a".to_owned()),
+    ] {
+        assert_eq!(refused(&route, &path), None, "{path}");
+    }
+    assert!(no_entity(None, "/anything/@").is_ok());
+}
+
 /// The words of a route have no case, but for those of `/admin` and the like.
 #[test]
 fn the_words_of_every_route_are_known_in_any_case() {
