@@ -3,8 +3,15 @@
 # comparing is a count, or a ratio within this one run; see README.md.
 #
 #   bench/run.sh [SECONDS]
+#   bench/run.sh rounds [ROUNDS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
+only=
+rounds=100000
+if [ "${1:-}" = rounds ]; then
+    only=rounds
+    rounds=${2:-$rounds}
+fi
 seconds=${1:-10}
 port=${SAGAHOST_BENCH_PORT:-17230}
 url=http://127.0.0.1:$port
@@ -20,11 +27,9 @@ finish() {
 }
 trap finish EXIT
 
-"$sagahost" build --functions "$work/functions"
-sed "s#\.sagahost/shop#$work/shop#" sagahost.toml >"$work/sagahost.toml"
-serve() {
-    "$sagahost" serve --config "$work/sagahost.toml" --data "$work/data" \
-        --functions "$work/functions" --listen "127.0.0.1:$port" >>"$work/log" 2>&1 &
+# Starts a host, with these arguments.
+start() {
+    "$sagahost" serve --listen "127.0.0.1:$port" "$@" >>"$work/log" 2>&1 &
     server=$!
     for _ in $(seq 600); do
         curl -sf "$url/readyz" >/dev/null && return
@@ -32,6 +37,99 @@ serve() {
     done
     cat "$work/log"
     exit 1
+}
+stop() {
+    kill "$server"
+    wait "$server" || true
+    server=
+}
+test_component() {
+    cargo build --quiet --locked --target wasm32-wasip2 --profile guest --target-dir target/guests -p "$1"
+}
+
+# What one orchestration costs that has gone on for so many rounds, against what
+# it cost in the beginning.
+eternal() {
+    local edge=1000 url_of="$url/runtime/webhooks/durabletask"
+    if [ "$rounds" -lt $((4 * edge)) ]; then
+        echo "there have to be at least $((4 * edge)) rounds" >&2
+        exit 2
+    fi
+    echo "== continue-as-new, the last $edge of $rounds rounds against the first $edge: flat is a ratio of 1"
+    test_component test-guests
+    mkdir "$work/eternal" "$work/eternal/functions"
+    cp target/guests/wasm32-wasip2/guest/test_guests.wasm "$work/eternal/functions/"
+    : >"$work/eternal/sagahost.toml"
+    start --config "$work/eternal/sagahost.toml" --data "$work/eternal/data" \
+        --functions "$work/eternal/functions"
+    curl -sf -o /dev/null -H 'content-type: application/json' -d "{\"left\":$edge}" \
+        "$url_of/orchestrators/Eternal/warm-up?timeout=120&pollingInterval=1"
+    # When it is, in microseconds, and how many rounds are left.
+    look() {
+        local status
+        status=$(curl -sf "$url_of/instances/eternal")
+        at=${EPOCHREALTIME/./}
+        case $status in
+            *'"runtimeStatus":"Running"'* | *'"runtimeStatus":"Pending"'* | *'"runtimeStatus":"Completed"'*) ;;
+            *) echo "it does not run: $status" >&2 && return 1 ;;
+        esac
+        left=${status#*\"left\":}
+        left=${left%%[!0-9]*}
+    }
+    # KiB resident, and bytes of the database.
+    weigh() {
+        memory=$(awk '/^VmRSS:/ { print $2 }' "/proc/$server/status")
+        database=$(stat -c %s "$work"/eternal/data/sagahost.db* | awk '{ n += $1 } END { print n }')
+    }
+    local at left memory database begun=${EPOCHREALTIME/./}
+    curl -sf -o /dev/null -H 'content-type: application/json' -d "{\"left\":$rounds}" \
+        "$url_of/orchestrators/Eternal/eternal"
+    look
+    while [ "$left" -gt $((rounds - edge)) ]; do
+        sleep 0.02
+        look
+    done
+    weigh
+    local first_us=$((at - begun)) first_rounds=$((rounds - left))
+    local first_memory=$memory first_database=$database
+    while [ "$left" -gt "$edge" ]; do
+        # Rarely while there is time: who asks takes time of the host's.
+        if [ "$left" -gt $((5 * edge)) ]; then sleep 0.5; else sleep 0.02; fi
+        look
+    done
+    weigh
+    local since=$at from=$left last_memory=$memory last_database=$database
+    # The last look while it runs; or, where it ends before, the first one after
+    # that.
+    local until=$at to=$left
+    while [ "$left" -gt 0 ]; do
+        sleep 0.02
+        look
+        if [ "$left" -gt 0 ] || [ "$to" -eq "$from" ]; then until=$at to=$left; fi
+    done
+    if [ "$from" -eq "$to" ]; then
+        echo "the last rounds were over before they could be measured" >&2
+        exit 1
+    fi
+    awk -v a="$first_us" -v an="$first_rounds" -v b="$((until - since))" -v bn="$((from - to))" \
+        -v am="$first_memory" -v bm="$last_memory" -v ad="$first_database" -v bd="$last_database" \
+        'BEGIN {
+            a /= an * 1000; b /= bn * 1000
+            printf "  time of a round        %.3f ms, then %.3f ms: %.2f\n", a, b, b / a
+            printf "  resident memory        %.1f MiB, then %.1f MiB: %.2f\n", am / 1024, bm / 1024, bm / am
+            printf "  database and its log   %.2f MiB, then %.2f MiB: %.2f\n", ad / 1048576, bd / 1048576, bd / ad
+        }'
+    stop
+}
+if [ "$only" = rounds ]; then
+    eternal
+    exit
+fi
+
+"$sagahost" build --functions "$work/functions"
+sed "s#\.sagahost/shop#$work/shop#" sagahost.toml >"$work/sagahost.toml"
+serve() {
+    start --config "$work/sagahost.toml" --data "$work/data" --functions "$work/functions"
 }
 serve
 
@@ -68,8 +166,7 @@ echo "  10,000 activities      $large s"
 echo "  per activity, 10,000 against 1,000: $(ratio "$small" "$large")"
 
 echo "== replay after a restart: linear is a ratio of 1"
-kill "$server"
-wait "$server" || true
+stop
 serve
 small=$(replay 1000)
 large=$(replay 10000)
@@ -78,7 +175,7 @@ echo "  10,000 activities      $large s"
 echo "  per activity, 10,000 against 1,000: $(ratio "$small" "$large")"
 
 echo "== sagahost check: a saga of five and one of ten steps, each with its undo"
-cargo build --quiet --locked --target wasm32-wasip2 --profile guest --target-dir target/guests -p test-sagas
+test_component test-sagas
 check() {
     seq "$1" | sed 's/.*/"item &"/' | paste -sd, | sed 's/.*/[orchestrators.EachItem]\ninput = [&]/' >"$work/check.toml"
     "$sagahost" check EachItem target/guests/wasm32-wasip2/guest/test_sagas.wasm \
@@ -91,3 +188,6 @@ read -r states10 seconds10 rate10 < <(check 10)
 echo "  5 steps                $states5 states in $seconds5 s, $rate5 a second"
 echo "  10 steps               $states10 states in $seconds10 s, $rate10 a second"
 echo "  states a second, 10 steps against 5: $(awk -v a="$rate5" -v b="$rate10" 'BEGIN { printf "%.2f", b / a }')"
+
+stop
+eternal

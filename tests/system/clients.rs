@@ -166,7 +166,7 @@ fn node(script: &str) -> Command {
     node
 }
 
-fn python(script: &str) -> Command {
+pub fn python(script: &str) -> Command {
     let packages = packages_for_python();
     let mut python = Command::new("python3");
     // No compiled files beside the sources, nothing of the user's own packages.

@@ -30,7 +30,7 @@ use crate::support::*;
 
 /// The pages, each with a port of its own. The ports are below those that the
 /// system hands out.
-const PAGES: [(&str, u16); 9] = [
+const PAGES: [(&str, u16); 10] = [
     ("README.md", 17_101),
     ("docs/activities.md", 17_102),
     ("docs/orchestrators.md", 17_103),
@@ -40,6 +40,7 @@ const PAGES: [(&str, u16); 9] = [
     ("docs/service.md", 17_107),
     ("docs/check.md", 17_108),
     ("docs/entities.md", 17_109),
+    ("docs/monitoring.md", 17_111),
 ];
 
 /// Pages that only tell, and have nothing to run.
@@ -94,6 +95,11 @@ fn the_page_on_checking_is_true() {
 #[test]
 fn the_page_on_entities_is_true() {
     follow("docs/entities.md");
+}
+
+#[test]
+fn the_page_on_monitoring_is_true() {
+    follow("docs/monitoring.md");
 }
 
 #[test]

@@ -311,6 +311,19 @@ impl Client {
         Ok(Answer { status: response.status().as_u16(), headers, body })
     }
 
+    /// Status, content type and text of what is not JSON.
+    pub fn get_text(&self, path: &str, headers: &[(&str, &str)]) -> (u16, String, String) {
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = request.call().unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+        let kind = kind.unwrap_or_default().to_owned();
+        let text = response.body_mut().read_to_string().expect("text");
+        (response.status().as_u16(), kind, text)
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         self.try_send("GET", path, &[], None).unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }

@@ -150,6 +150,20 @@ fn routes_are_in_the_description_of_the_api() {
     assert_eq!(hook["parameters"][0]["in"], "header", "{hook}");
     let echo = &document["paths"]["/echo/{first}/{second}"]["post"];
     assert!(echo["responses"]["200"].is_object(), "{echo}");
+    // The body has the schema of the orchestrator where it is its input.
+    let body = |operation: &Value| {
+        let body = &operation["requestBody"];
+        let schema = &body["content"]["application/json"]["schema"];
+        (schema["$ref"].as_str().map(str::to_owned), body["required"] == true)
+    };
+    let reminder = Some("#/components/schemas/Reminder.input".to_owned());
+    assert_eq!(body(put), (reminder.clone(), true), "{put}");
+    assert_eq!(body(&document["paths"]["/reminders"]["post"]), (reminder, true));
+    assert_eq!(body(echo), (None, false), "it gets the whole request: {echo}");
+    assert_eq!(body(&document["paths"]["/later"]["post"]), (None, false), "nothing is deployed");
+    let text = &document["paths"]["/api/texts"]["post"];
+    let answer = &text["responses"]["200"]["content"]["application/json"]["schema"];
+    assert_eq!(answer["$ref"], "#/components/schemas/TestOrchText.output", "{text}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn factor(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) async fn run(args: DevArgs) -> Result<()> {
-    logging::start(args.host.log.as_deref(), "warn", LogFormat::Text)?;
+    let log = logging::start(args.host.log.as_deref(), "warn,guest=off", LogFormat::Text)?;
     let paint = Paint::stdout();
     let loaded = Loaded::find(args.host.config.as_deref())?;
     let data = loaded.data(args.host.data.as_deref());
@@ -75,7 +75,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
         }
     }
     let clock = Clock::scaled(args.time_factor);
-    let mut host = Host::open(&args.host, &loaded, Places { data, functions }, clock).await?;
+    let mut host = Host::open(&args.host, &loaded, Places { data, functions }, clock, log).await?;
     let stopped = host::listen_for_signals(host.grace)?;
     show_changes(std::mem::take(&mut host.deployed), paint, false)?;
     greet(&host, &loaded, paint)?;

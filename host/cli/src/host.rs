@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use sagahost_engine::{Clock, Engine, EngineConfig, FunctionKind, Schedule};
-use sagahost_http::{HttpError, Keys, Server, ServerConfig, Trigger, Webhook};
+use sagahost_http::{HttpError, Keys, LogLevels, Server, ServerConfig, Trigger, Webhook};
 use sagahost_store::SqliteStore;
 use sagahost_wasm::{ByteSize, HumanDuration, Runtime, WasmConfig};
 use tokio::sync::watch;
@@ -45,6 +45,9 @@ pub(crate) struct HostArgs {
     /// Where to POST when a saga is stuck [default: the manifest's]
     #[arg(long, value_name = "URL")]
     pub(crate) stuck_webhook: Option<WebhookUrl>,
+    /// Refuse every request that would change something; what runs goes on
+    #[arg(long)]
+    pub(crate) read_only: bool,
     /// What is logged: error, warn, info, debug, or as in RUST_LOG
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
@@ -75,6 +78,7 @@ impl Host {
         loaded: &Loaded,
         places: Places,
         clock: Clock,
+        log: Option<Arc<dyn LogLevels>>,
     ) -> Result<Host> {
         let given = &loaded.manifest.host;
         let stuck_webhook = webhook(args.stuck_webhook.as_ref(), given)?;
@@ -124,6 +128,8 @@ impl Host {
             grace,
             trust_forwarded: given.trust_forwarded,
             stuck_webhook,
+            read_only: args.read_only || given.read_only,
+            log,
             triggers: loaded.triggers()?,
             ..ServerConfig::default()
         };

@@ -94,7 +94,7 @@ enum Command {
     Status(instances::StatusArgs),
     /// List instances
     List(list::ListArgs),
-    /// Follow one instance live
+    /// Follow one instance live, or all
     Events(events::EventsArgs),
     /// Raise an event to an instance that may wait for it
     Raise(instances::RaiseArgs),

@@ -14,6 +14,9 @@ use crate::manifest::Loaded;
 use crate::output;
 use crate::watch::Watch;
 
+/// Of what guests write the log has what is wrong, unless more is asked for.
+const DEFAULT_LOG: &str = "info,guest=warn";
+
 /// How often the functions folder is looked at where nothing is told of it.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
@@ -47,10 +50,10 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) async fn run(args: ServeArgs) -> Result<()> {
-    logging::start(args.host.log.as_deref(), "info", args.log_format)?;
+    let log = logging::start(args.host.log.as_deref(), DEFAULT_LOG, args.log_format)?;
     let loaded = Loaded::find(args.host.config.as_deref())?;
     let places = places(&args.host, &loaded)?;
-    let mut host = Host::open(&args.host, &loaded, places, Clock::real()).await?;
+    let mut host = Host::open(&args.host, &loaded, places, Clock::real(), log).await?;
     log_changes(std::mem::take(&mut host.deployed));
     // A name may stand in several rules.
     let unused: std::collections::BTreeSet<String> =

@@ -17,6 +17,7 @@ pub(crate) struct Parser {
     rest: Vec<u8>,
     next: Event,
     has_data: bool,
+    last: Option<String>,
 }
 
 impl Parser {
@@ -38,6 +39,11 @@ impl Parser {
         events
     }
 
+    /// The last id that came, also in a block that is no event.
+    pub(crate) fn last_id(&self) -> Option<&str> {
+        self.last.as_deref()
+    }
+
     fn line(&mut self, line: &str) -> Option<Event> {
         if line.is_empty() {
             let event = std::mem::take(&mut self.next);
@@ -56,7 +62,10 @@ impl Parser {
                 self.has_data = true;
             }
             "event" => self.next.kind = value.to_owned(),
-            "id" => self.next.id = Some(value.to_owned()),
+            "id" => {
+                self.next.id = Some(value.to_owned());
+                self.last = Some(value.to_owned());
+            }
             // `retry`, comments, and what the standard may bring.
             _ => {}
         }

@@ -14,6 +14,7 @@ mod explore;
 mod handle;
 mod instance;
 mod json;
+mod kind;
 mod letters;
 mod model;
 mod orchestration;

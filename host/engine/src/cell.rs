@@ -17,7 +17,7 @@ use sagahost_wasm::{Fiber, Pinned};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::error::{CommandError, StartError};
-use crate::guest::SharedGuest;
+use crate::guest::{self, SharedGuest};
 
 pub(crate) type Ack<E> = oneshot::Sender<Result<(), E>>;
 
@@ -102,6 +102,13 @@ pub(crate) struct Body {
     pub(crate) stuck: bool,
     /// Whether it waits for somebody to take in what it sent.
     pub(crate) has_mail: bool,
+}
+
+impl Body {
+    /// The instance's id.
+    pub(crate) fn id(&self) -> String {
+        guest::lock(&self.guest).id().to_owned()
+    }
 }
 
 #[derive(Default)]

@@ -2,6 +2,7 @@
 //! for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sagahost_core::{End, Event, Letter, Post, Record, SagaState, Work, encode_chunk};
 use sagahost_store::{Summary, Write, WriteError, Written};
@@ -11,6 +12,7 @@ use crate::cell::{Ack, Body, Cell, Message, Stopped};
 use crate::error::CommandError;
 use crate::guest;
 use crate::lifecycle::Inner;
+use crate::observe::Change;
 use crate::stuck;
 use crate::turn::After;
 use crate::writer::WriteFailure;
@@ -203,7 +205,8 @@ impl Inner {
                 stuck: stuck::listed(instance),
             }
         };
-        let events = summary.events;
+        let (events, status) = (summary.events, summary.status);
+        let created = body.new.as_ref().map(|new| new.created);
         let stuck = summary.saga == SagaState::Stuck;
         let (expect_chunks, input) =
             (body.chunks, started.as_ref().map(|started| started.input.clone()));
@@ -227,10 +230,25 @@ impl Inner {
         if let Some(started) = started {
             body.execution = started.execution.into();
         }
-        match (std::mem::replace(&mut body.stuck, stuck), stuck) {
-            (false, true) => self.counters.stuck.add(1),
-            (true, false) => self.counters.stuck.take(1),
-            _ => {}
+        {
+            let guest = guest::lock(&body.guest);
+            let instance = guest.orchestration.instance();
+            self.note_events(guest.id(), instance, &body.held);
+            self.tell(|| Change {
+                id: guest.id(),
+                name: &instance.started().name,
+                status,
+                saga: instance.saga_state(),
+                created,
+                updated: instance.updated(),
+                records: &body.held,
+                ended,
+            });
+            match (std::mem::replace(&mut body.stuck, stuck), stuck) {
+                (false, true) => self.counters.stuck(&instance.started().name),
+                (true, false) => self.counters.mended(&instance.started().name),
+                _ => {}
+            }
         }
         let mut records = std::mem::take(&mut body.held);
         if self.committed.receiver_count() > 0 {
@@ -256,13 +274,10 @@ impl Inner {
 
     fn ended(self: &Arc<Self>, cell: &Cell, body: &Body) {
         let guest = guest::lock(&body.guest);
-        let counter = match guest.orchestration.instance().end() {
-            Some(End::Completed(_)) => &self.counters.completed,
-            Some(End::Canceled(_)) => &self.counters.canceled,
-            Some(End::Terminated(_)) => &self.counters.terminated,
-            _ => &self.counters.failed,
-        };
-        counter.add(1);
+        let instance = guest.orchestration.instance();
+        self.saga_metrics(&instance.started().name).ended(instance);
+        let millis = instance.updated().saturating_sub(instance.started_at());
+        self.counters.recent.saga.record(Duration::from_millis(millis));
         self.waiters.ended(
             &cell.id,
             &Ended {

@@ -2,9 +2,12 @@
 //! over the network puts its file there. So the folder is all there is to
 //! know, and all there is to copy.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
+use sagahost_core::Millis;
 use sagahost_wasm::Deployment;
 
 use crate::api::Engine;
@@ -16,19 +19,54 @@ impl Engine {
         self.inner.runtime.deployments()
     }
 
+    /// When a component's file was written into the functions folder, and who
+    /// deployed it; as far as that is known.
+    pub async fn deployed(&self, deployment: &Deployment) -> (Option<Millis>, Option<String>) {
+        let path = self.path_of(&deployment.component);
+        let modified = tokio::task::spawn_blocking(move || std::fs::metadata(path)?.modified());
+        let modified = modified.await.ok().and_then(Result::ok);
+        let since = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let at = since.and_then(|since| Millis::try_from(since.as_millis()).ok());
+        let deployed_by = self.inner.deployed_by.lock().unwrap_or_else(PoisonError::into_inner);
+        let by = deployed_by.get(&deployment.component);
+        let by = by.filter(|(digest, _)| *digest == deployment.digest);
+        (at, by.map(|(_, who)| who.clone()))
+    }
+
+    fn path_of(&self, component: &str) -> PathBuf {
+        self.inner.config.functions_dir.join(format!("{component}.wasm"))
+    }
+
     /// Checks a component, writes it into the functions folder and lets it
     /// take effect. Instances that run stay on the component they began with.
+    /// `by` is remembered while this host runs.
     ///
     /// # Errors
     /// When it is refused; then what was there before is still there.
-    pub async fn deploy(&self, name: &str, bytes: Vec<u8>) -> Result<Deployment, DeployError> {
+    pub async fn deploy(
+        &self,
+        name: &str,
+        bytes: Vec<u8>,
+        by: Option<&str>,
+    ) -> Result<Deployment, DeployError> {
         let runtime = &self.inner.runtime;
         let bytes = Bytes::from(bytes);
         // The check refuses a name that cannot be a file's, too.
         let candidate = runtime.check(name, bytes.clone()).await?;
-        let path = self.inner.config.functions_dir.join(format!("{name}.wasm"));
+        let path = self.path_of(name);
         blocking(move || write(&path, &bytes)).await?;
-        Ok(runtime.activate(candidate)?)
+        let deployed = runtime.activate(candidate)?;
+        let mut deployed_by = self.inner.deployed_by.lock().unwrap_or_else(PoisonError::into_inner);
+        match by {
+            Some(by) => {
+                let known = (deployed.digest.clone(), by.to_owned());
+                deployed_by.insert(deployed.component.clone(), known);
+            }
+            None => {
+                deployed_by.remove(&deployed.component);
+            }
+        }
+        Ok(deployed)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use sagahost_core::{Attempt, Command, Failure, FailureKind, HTTP_FUNCTION, Logs, TaskId, Work};
 use sagahost_wasm::{ActivityCall, ActivityReport, HttpStep};
@@ -10,6 +11,8 @@ use tokio::sync::oneshot;
 use crate::cell::{Body, Cell, Message, Stopped};
 use crate::guest;
 use crate::lifecycle::Inner;
+use crate::log::Source;
+use crate::metrics::{FunctionMetrics, Outcome};
 
 impl Inner {
     /// Makes an attempt, and hands in what it came to.
@@ -43,13 +46,17 @@ impl Inner {
             trace_parent,
             undone,
         };
+        let function = call.function.clone();
         let (stop, stopped) = oneshot::channel();
         cell.lock().attempts.insert(work, Some(stop));
         let (inner, id, execution) = (self.clone(), cell.id.clone(), body.execution.clone());
         self.counters.attempts.add(1);
         self.counters.attempts_open.add(1);
+        let metrics = self.function_metrics(&call.function);
+        metrics.running.add(1);
         tokio::spawn(async move {
             let begun = inner.clock().now();
+            let clock = Instant::now();
             let run = inner.attempt(orchestrator, call);
             let stopped = async {
                 match stopped.await {
@@ -64,7 +71,10 @@ impl Inner {
                 biased;
                 report = run => (inner.clock().at(report.started_at), report.outcome, report.logs),
                 why = stopped => match why {
-                    Stopped::Over => return inner.attempt_over(),
+                    Stopped::Over => {
+                        metrics.of(work).ended(Outcome::Canceled);
+                        return inner.attempt_over(&metrics, clock);
+                    }
                     Stopped::Unwound => {
                         let message = "the host ended this attempt, because its step is to be undone";
                         let failure = Failure::host(FailureKind::Cancelled, message);
@@ -72,9 +82,17 @@ impl Inner {
                     }
                 },
             };
+            inner.attempt_ended(metrics.of(work), &outcome);
+            let source = Source {
+                instance: &id,
+                function: &function,
+                step: Some(step.into()),
+                attempt: Some(attempt),
+            };
+            source.ended(outcome.as_ref().err(), &logs);
             let command = Command::AttemptEnded { work, attempt, started_at, outcome, logs };
             inner.deliver(&id, Message::Ended { execution, command });
-            inner.attempt_over();
+            inner.attempt_over(&metrics, clock);
         });
     }
 
@@ -93,7 +111,9 @@ impl Inner {
         self.runtime.call_http(step).await
     }
 
-    fn attempt_over(&self) {
+    fn attempt_over(&self, metrics: &FunctionMetrics, begun: Instant) {
+        metrics.running.take(1);
+        metrics.took(begun.elapsed());
         self.counters.attempts_open.take(1);
         self.quiet.notify_waiters();
     }

@@ -8,6 +8,7 @@
 //! while other instances' turns go on.
 
 mod api;
+mod background;
 mod cell;
 mod children;
 mod clock;
@@ -21,7 +22,12 @@ mod flush;
 mod guest;
 mod lifecycle;
 mod load;
+mod log;
+mod metrics;
+mod observe;
+mod overview;
 mod post;
+mod recent;
 mod residents;
 mod retention;
 mod run;
@@ -41,9 +47,13 @@ pub use clock::Clock;
 pub use config::EngineConfig;
 pub use entity::SignalError;
 pub use error::{CommandError, DeployError, EngineError, InvokeError, StartError};
+pub use metrics::{Collector, FunctionFigures};
+pub use observe::{Change, Observer};
+pub use overview::{InstanceCounts, Latencies, Overview};
+pub use recent::{Percentiles, Rates, Second};
 pub use retention::Retention;
 pub use sagahost_store::{InstanceKey, InstanceRow, ListQuery, Page};
-pub use sagahost_wasm::{Deployment, Function, FunctionKind};
+pub use sagahost_wasm::{Access, Deployment, Function, FunctionKind, FunctionSettings};
 pub use schedule::{MOST_MISSED, Missed, Schedule, ScheduleError};
 pub use skip::{SkipError, Skipped, Waiting};
 pub use stats::Stats;

@@ -1,26 +1,30 @@
 //! How the engine starts, goes on with what an earlier host left, and stops.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use sagahost_core::Millis;
-use sagahost_store::{InstanceKey, Owner, Store};
+use sagahost_core::{Millis, SagaState};
+use sagahost_store::{InstanceKey, ListQuery, Owner, Store};
 use sagahost_wasm::Runtime;
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinHandle;
 
 use crate::api::{Committed, Engine};
+use crate::background::Background;
 use crate::cell::{Cells, Message};
 use crate::clock::Clock;
 use crate::config::EngineConfig;
 use crate::entity::Entities;
 use crate::error::EngineError;
 use crate::flush::HeldBack;
+use crate::metrics::Counters;
+use crate::observe::Observer;
+use crate::overview::{self, Counted};
 use crate::residents::Residents;
 use crate::schedule::Schedule;
 use crate::skip;
-use crate::stats::Counters;
 use crate::stuck::StuckWatchers;
 use crate::timers::Timers;
 use crate::waiters::Waiters;
@@ -34,6 +38,7 @@ const LISTENER_BACKLOG: usize = 1024;
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) writer: Writer,
+    pub(crate) background: Background,
     pub(crate) runtime: Runtime,
     pub(crate) config: EngineConfig,
     pub(crate) cells: Cells,
@@ -44,6 +49,10 @@ pub(crate) struct Inner {
     pub(crate) waiters: Waiters,
     pub(crate) counters: Arc<Counters>,
     pub(crate) committed: broadcast::Sender<Arc<Committed>>,
+    pub(crate) observers: RwLock<Vec<Arc<dyn Observer>>>,
+    pub(crate) counted: Counted,
+    /// Which digest was deployed last under a component's name, and by whom.
+    pub(crate) deployed_by: Mutex<HashMap<String, (String, String)>>,
     pub(crate) stuck: StuckWatchers,
     /// When this host took over.
     pub(crate) since: Millis,
@@ -78,11 +87,13 @@ impl Engine {
         let owner: Owner = store.claim()?;
         skip::resume(&*store, &config.clock)?;
         let counters = Arc::new(Counters::default());
-        counters.stuck.add(store.stats()?.stuck);
+        count_stuck(&*store, &counters)?;
         let writer =
             Writer::start(store.clone(), owner, counters.clone()).map_err(EngineError::Thread)?;
+        let background = Background::start().map_err(EngineError::Thread)?;
         let inner = Arc::new(Inner {
             writer,
+            background,
             runtime,
             cells: Cells::default(),
             entities: Entities::default(),
@@ -92,6 +103,9 @@ impl Engine {
             waiters: Waiters::default(),
             counters,
             committed: broadcast::channel(LISTENER_BACKLOG).0,
+            observers: RwLock::default(),
+            counted: Counted::default(),
+            deployed_by: Mutex::default(),
             stuck: StuckWatchers::default(),
             since: config.clock.now(),
             schedules: Mutex::default(),
@@ -117,6 +131,7 @@ impl Engine {
             let inner = inner.clone();
             async move { recover(&inner).await }
         });
+        tokio::spawn(overview::sample(inner.clone()));
         if inner.clock().is_movable() {
             tokio::spawn(skip::keep_noted(inner.clone()));
         }
@@ -143,6 +158,20 @@ impl Engine {
             }
         };
         tokio::time::timeout(grace, quiet).await.is_ok()
+    }
+}
+
+/// Counts the sagas that need a person already.
+fn count_stuck(store: &dyn Store, counters: &Counters) -> Result<(), EngineError> {
+    let mut after = None;
+    loop {
+        let query = ListQuery { saga: vec![SagaState::Stuck], after, ..ListQuery::default() };
+        let page = store.list(&query)?;
+        page.rows.iter().for_each(|row| counters.stuck(&row.name));
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
     }
 }
 

@@ -34,6 +34,7 @@ const ENTITY: char = '@';
 impl Inner {
     /// Takes a letter, which is durable, to where it is to go.
     pub(crate) fn post(self: &Arc<Self>, from: &str, origin: &str, letter: Letter) {
+        self.counters.letters.add(1);
         let Letter { number, to, parcel } = letter;
         let post = Post { origin: origin.to_owned(), number };
         let from = from.to_owned();
@@ -61,6 +62,7 @@ impl Inner {
     /// never will be.
     pub(crate) fn posted(self: &Arc<Self>, sender: &str, post: Post, problem: Option<String>) {
         if let Some(problem) = &problem {
+            self.counters.undeliverable.add(1);
             tracing::warn!(instance = sender, problem, "what an instance sent is not delivered");
         }
         if sender.starts_with(ENTITY) {

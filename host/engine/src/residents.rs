@@ -14,7 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::cell::{Cell, Cells};
 use crate::config::EngineConfig;
 use crate::guest;
-use crate::stats::Counters;
+use crate::metrics::Counters;
 
 /// The reckoning of an orchestrator's memory is not made with fewer than these
 /// in memory: then everything else outweighs them.
@@ -156,11 +156,15 @@ impl Residents {
     }
 }
 
-/// The memory that only this process has, in bytes. `None` where the system
-/// does not say.
+/// The memory that only this process has, in bytes.
 fn private_bytes() -> Option<u64> {
+    memory("RssAnon:")
+}
+
+/// Memory of this process, in bytes. `None` where the system does not say.
+pub(crate) fn memory(word: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(word))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

@@ -12,7 +12,7 @@ impl Inner {
     pub(crate) async fn run(&self, body: &mut Body) {
         let mut anew = false;
         loop {
-            let (start, replaying) = {
+            let (start, replaying, events) = {
                 let mut guest = guest::lock(&body.guest);
                 let orchestration = &mut guest.orchestration;
                 if !orchestration.may_run() {
@@ -30,7 +30,7 @@ impl Inner {
                 }
                 let start =
                     body.resident.is_none().then(|| orchestration.instance().started().clone());
-                (start, orchestration.is_replaying())
+                (start, orchestration.is_replaying(), orchestration.instance().events())
             };
             if let Some(start) = start {
                 match self.resident(start, body.guest.clone()).await {
@@ -39,6 +39,7 @@ impl Inner {
                 }
                 if replaying {
                     self.counters.replays.add(1);
+                    self.counters.replayed.observe(events);
                 }
             }
             let Some(resident) = &mut body.resident else {
@@ -71,7 +72,10 @@ impl Inner {
                     }
                     returned
                 }
-                FiberEnd::Trapped(failure) => trapped(&mut guest, failure),
+                FiberEnd::Trapped(failure) => {
+                    self.counters.limit(failure.kind);
+                    trapped(&mut guest, failure)
+                }
                 FiberEnd::Stopped(message) => match guest.mismatch.take() {
                     Some(mismatch) if guest.orchestration.is_replaying() => Err(mismatch),
                     // What the code asked for has never been possible.
@@ -124,7 +128,7 @@ impl Inner {
         if error.is_lost() {
             let failure = Failure::host(FailureKind::CodeLost, message.clone());
             if guest::lock(&body.guest).orchestration.code_lost(failure) {
-                tracing::error!(error = message, "the code of a saga is lost; it is undone");
+                tracing::error!(instance = %body.id(), error = message, "the code of a saga is lost; it is undone");
                 return;
             }
         }
@@ -132,7 +136,7 @@ impl Inner {
     }
 
     fn block(&self, body: &mut Body, reason: BlockedReason) {
-        tracing::error!(?reason, "an orchestration is blocked");
+        tracing::error!(instance = %body.id(), ?reason, "an orchestration is blocked");
         body.resident = None;
         let mut guest = guest::lock(&body.guest);
         guest.orchestration.block(reason);

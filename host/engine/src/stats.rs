@@ -1,5 +1,3 @@
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use serde::Serialize;
 
 /// Counters since the start, and a few sizes of now.
@@ -40,65 +38,4 @@ pub struct Stats {
     pub purged: u64,
     /// Turns whose events the store did not take.
     pub store_failures: u64,
-}
-
-/// The counters behind [`Stats`].
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) started: Counter,
-    pub(crate) completed: Counter,
-    pub(crate) failed: Counter,
-    pub(crate) canceled: Counter,
-    pub(crate) terminated: Counter,
-    pub(crate) turns: Counter,
-    pub(crate) appends: Counter,
-    pub(crate) commits: Counter,
-    pub(crate) attempts: Counter,
-    pub(crate) attempts_open: Counter,
-    pub(crate) stuck: Counter,
-    pub(crate) replays: Counter,
-    pub(crate) evictions: Counter,
-    pub(crate) purged: Counter,
-    pub(crate) store_failures: Counter,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    pub(crate) fn take(&self, n: u64) {
-        self.0.fetch_sub(n, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Counters {
-    pub(crate) fn stats(&self, residents: u64) -> Stats {
-        Stats {
-            pid: std::process::id(),
-            started: self.started.get(),
-            completed: self.completed.get(),
-            failed: self.failed.get(),
-            canceled: self.canceled.get(),
-            terminated: self.terminated.get(),
-            turns: self.turns.get(),
-            appends: self.appends.get(),
-            commits: self.commits.get(),
-            attempts: self.attempts.get(),
-            attempts_open: self.attempts_open.get(),
-            stuck: self.stuck.get(),
-            replays: self.replays.get(),
-            evictions: self.evictions.get(),
-            residents,
-            purged: self.purged.get(),
-            store_failures: self.store_failures.get(),
-        }
-    }
 }

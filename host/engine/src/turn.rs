@@ -54,7 +54,10 @@ async fn work(inner: Arc<Inner>, cell: Arc<Cell>) {
             }
             (next_batch(&mut state.inbox), state.body.take())
         };
-        match inner.turn(&cell, body, batch).await {
+        let began = Instant::now();
+        let after = inner.turn(&cell, body, batch).await;
+        inner.counters.recent.turn.record(began.elapsed());
+        match after {
             After::Keep(body) => {
                 cell.lock().body = Some(body);
                 pause = FIRST_PAUSE;
@@ -163,6 +166,7 @@ impl Inner {
         batch: Vec<Message>,
     ) -> After {
         self.counters.turns.add(1);
+        let begun = Instant::now();
         let mut batch = batch;
         if let [Message::Start { .. }] = &batch[..]
             && let Some(Message::Start { new, started, replace, until, ack }) = batch.pop()
@@ -179,7 +183,7 @@ impl Inner {
             None => match self.load(cell, batch.iter().any(may_be_known)).await {
                 Ok(body) => body,
                 Err(NotLoaded::Unavailable(error)) => {
-                    return self.store_failed(batch, &error);
+                    return self.store_failed(&cell.id, batch, &error);
                 }
                 Err(not) => {
                     for message in batch {
@@ -248,6 +252,7 @@ impl Inner {
             }
         }
         self.run(&mut body).await;
+        self.counters.turn_time.observe_time(begun.elapsed());
         self.commit(cell, body, asked).await
     }
 
@@ -285,6 +290,7 @@ impl Inner {
             }
         }
         let execution: Arc<str> = started.execution.as_str().into();
+        let metrics = self.saga_metrics(&new.name);
         let orchestration = Orchestration::start(new.created, *started);
         let mut body = Box::new(Body {
             key: None,
@@ -299,12 +305,14 @@ impl Inner {
             stuck: false,
             has_mail: false,
         });
+        let begun = Instant::now();
         self.run(&mut body).await;
+        self.counters.turn_time.observe_time(begun.elapsed());
         let (asked, outcome) = tokio::sync::oneshot::channel();
         let after = self.commit(cell, body, Asked { acks: vec![asked], ..Asked::default() }).await;
         let started = match outcome.await {
             Ok(Ok(())) => {
-                self.counters.started.add(1);
+                metrics.started.add(1);
                 Ok(())
             }
             Ok(Err(CommandError::NotTerminal { id })) => Err(StartError::Exists { id }),
@@ -353,8 +361,8 @@ impl Inner {
         }
     }
 
-    fn store_failed(&self, batch: Vec<Message>, error: &str) -> After {
-        tracing::error!(error, "an instance could not be read from the store; it is tried again");
+    fn store_failed(&self, id: &str, batch: Vec<Message>, error: &str) -> After {
+        tracing::error!(instance = id, error, "an instance could not be read from the store; it is tried again");
         let mut again = Vec::new();
         for message in batch {
             match message {

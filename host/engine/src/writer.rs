@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Instant;
 
 use sagahost_store::{Owner, Store, StoreError, Write, WriteError, Written};
 use tokio::sync::oneshot;
 
-use crate::stats::Counters;
+use crate::metrics::Counters;
 
 /// The most writes in one transaction, so that the first of a long queue is
 /// not kept waiting for the last.
@@ -33,6 +34,7 @@ struct Queued {
 
 pub(crate) struct Writer {
     queue: mpsc::Sender<Queued>,
+    counters: Arc<Counters>,
 }
 
 impl Writer {
@@ -44,17 +46,23 @@ impl Writer {
         counters: Arc<Counters>,
     ) -> std::io::Result<Self> {
         let (queue, queued) = mpsc::channel();
+        let shared = counters.clone();
         std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || run(&*store, owner, &counters, &queued))?;
-        Ok(Writer { queue })
+        Ok(Writer { queue, counters: shared })
     }
 
     /// Queues a write and waits until it is durable.
     pub(crate) async fn write(&self, write: Write) -> Result<Written, WriteFailure> {
         let gone = || WriteFailure::Store("the writer thread has ended".into());
         let (done, outcome) = oneshot::channel();
-        self.queue.send(Queued { write, done }).map_err(|_| gone())?;
+        // Before it can be taken out again.
+        self.counters.queued.add(1);
+        if self.queue.send(Queued { write, done }).is_err() {
+            self.counters.queued.take(1);
+            return Err(gone());
+        }
         outcome.await.map_err(|_| gone())?
     }
 }
@@ -68,13 +76,24 @@ fn run(store: &dyn Store, owner: Owner, counters: &Counters, queued: &mpsc::Rece
             writes.push(write);
             waiting.push(done);
         }
+        counters.queued.take(writes.len() as u64);
+        let begun = Instant::now();
         match store.commit(owner, &writes) {
             Ok(outcomes) => {
                 counters.commits.add(1);
+                let took = begun.elapsed();
+                counters.commit_time.observe_time(took);
+                counters.recent.commit.record(took);
+                counters.commit_writes.observe(writes.len() as u64);
                 counters
                     .appends
                     .add(outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64);
                 for (done, outcome) in waiting.drain(..).zip(outcomes) {
+                    if let Ok(Written::Purged(purged) | Written::PurgedWhere { purged, .. }) =
+                        &outcome
+                    {
+                        counters.removed.add(*purged);
+                    }
                     // Whoever asked may have gone away; it is durable all
                     // the same.
                     let _ = done.send(outcome.map_err(WriteFailure::Write));

@@ -8,6 +8,7 @@ use sagahost_engine::{DeployError, InvokeError};
 use serde::Serialize;
 
 use crate::app::{Params, Shared};
+use crate::auth;
 use crate::body;
 use crate::error::{ApiError, json, sentence};
 use crate::time::to_ticks;
@@ -52,9 +53,10 @@ pub(crate) async fn deploy(
     Params(name): Params<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let by = auth::name_of(app.config.keys.as_ref(), request.headers(), request.uri().query());
     let bytes = body::read(request.into_body(), app.component()).await?;
     let known = app.engine.deployments().iter().any(|there| there.component == name);
-    let deployed = app.engine.deploy(&name, Vec::from(bytes)).await?;
+    let deployed = app.engine.deploy(&name, Vec::from(bytes), by.as_deref()).await?;
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
     let component = Component {
         component: &deployed.component,

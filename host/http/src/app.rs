@@ -11,6 +11,8 @@ use tokio::sync::watch;
 
 use crate::body::Limits;
 use crate::error::ApiError;
+use crate::live::Hub;
+use crate::metrics::Metrics;
 use crate::server::ServerConfig;
 use crate::urls;
 
@@ -18,8 +20,10 @@ use crate::urls;
 pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) config: ServerConfig,
+    pub(crate) metrics: Metrics,
     pub(crate) local: SocketAddr,
     pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) live: Arc<Hub>,
 }
 
 /// How far the server is on its way down.

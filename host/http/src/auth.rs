@@ -47,8 +47,7 @@ fn authorise(
         return Ok(());
     };
     let query = Query::parse(query);
-    let header = headers.get("x-functions-key").map(|value| value.to_str().unwrap_or_default());
-    let Some(presented) = header.or_else(|| query.get("code")) else {
+    let Some(presented) = presented(headers, &query) else {
         return Err(ApiError::new(
             StatusCode::UNAUTHORIZED,
             "KeyMissing",
@@ -70,6 +69,33 @@ fn authorise(
             "The API key given is not one of this host's.",
         )),
     }
+}
+
+fn presented<'a>(headers: &'a HeaderMap, query: &'a Query<'_>) -> Option<&'a str> {
+    let header = headers.get("x-functions-key").map(|value| value.to_str().unwrap_or_default());
+    header.or_else(|| query.get("code"))
+}
+
+/// What a request that was let through may do, by its key.
+pub(crate) fn kind_of(
+    keys: Option<&Keys>,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Option<KeyKind> {
+    match keys {
+        None => Some(KeyKind::Manage),
+        Some(keys) => keys.kind_of(presented(headers, &Query::parse(query))?),
+    }
+}
+
+/// What the key of a request is called.
+pub(crate) fn name_of(
+    keys: Option<&Keys>,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Option<String> {
+    let key = keys?.find(presented(headers, &Query::parse(query))?)?;
+    Some(key.name.clone())
 }
 
 /// Refuses a request that a browser sends on behalf of some other site. A host

@@ -70,13 +70,18 @@ pub(crate) async fn follow(
         let chunk = stream.chunk().await?;
         Some((Ok::<_, Infallible>(Bytes::from(chunk)), stream))
     });
-    let mut response = Response::new(Body::from_stream(chunks));
+    Ok(response(Body::from_stream(chunks)))
+}
+
+/// The answer whose body is such a stream.
+pub(crate) fn response(body: Body) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Proxies that would wait for more before they pass it on.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
 /// It is asked for the next chunk only when the connection takes one: a slow

@@ -178,6 +178,11 @@ impl Keys {
 
     /// What `presented` may do, if it is one of the keys.
     pub fn kind_of(&self, presented: &str) -> Option<KeyKind> {
+        self.find(presented).map(|key| key.kind)
+    }
+
+    /// The one of the keys that `presented` is.
+    pub fn find(&self, presented: &str) -> Option<&Key> {
         let digest = Sha256::digest(presented);
         // All are compared, and each to its end, so that the time taken tells
         // nothing about any of them.
@@ -186,7 +191,11 @@ impl Keys {
                 let differing = known.iter().zip(&digest).fold(0, |bits, (a, b)| bits | (a ^ b));
                 std::hint::black_box(differing) == 0
             });
-            if same { found.max(Some(key.kind)) } else { found }
+            if same && found.is_none_or(|found: &Key| found.kind < key.kind) {
+                Some(key)
+            } else {
+                found
+            }
         })
     }
 }

@@ -6,5 +6,6 @@ mod functions;
 pub(crate) mod operation;
 pub(crate) mod schema;
 mod schemas;
+mod watching;
 
 pub(crate) use self::document::serve;

@@ -110,8 +110,13 @@ impl<'a> Query<'a> {
 
     /// `runtimeStatus`: a comma list, repeated, or both. Empty means all.
     pub(crate) fn statuses(&self) -> Result<Vec<RuntimeStatus>, ApiError> {
+        self.statuses_in("runtimeStatus")
+    }
+
+    /// The same, under another name.
+    pub(crate) fn statuses_in(&self, parameter: &str) -> Result<Vec<RuntimeStatus>, ApiError> {
         let known = RuntimeStatus::ALL.map(RuntimeStatus::as_str);
-        self.names("runtimeStatus", RuntimeStatus::from_name, &known)
+        self.names(parameter, RuntimeStatus::from_name, &known)
     }
 
     /// `sagaState`, in the same form.

@@ -7,6 +7,7 @@ mod entities;
 mod instances;
 mod saga;
 mod starting;
+mod watching;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,10 +21,12 @@ use axum::response::{IntoResponse, Response};
 use crate::app::Shared;
 use crate::auth::{self, Access, MANAGE};
 use crate::body;
+use crate::dashboard;
 use crate::error::ApiError;
+use crate::metrics;
 use crate::openapi::operation::Operation;
 use crate::text::percent_decode;
-use crate::trigger;
+use crate::trigger::{self, Trigger};
 use crate::urls::BASE;
 
 /// All routes. Each file of `routes/` has those of one heading.
@@ -35,8 +38,16 @@ pub(crate) fn operations() -> Vec<Operation> {
         .chain(under("Instances", instances::operations()))
         .chain(under("Entities", entities::operations()))
         .chain(under("Sagas", saga::operations()))
+        .chain(under("Watching", watching::operations()))
         .chain(under("Host", admin::operations()))
         .collect()
+}
+
+/// All routes, with those of the manifest.
+pub(crate) fn all(triggers: &[Trigger]) -> Vec<Operation> {
+    let mut operations = operations();
+    operations.extend(trigger::operations(triggers));
+    operations
 }
 
 /// A path of the management API.
@@ -46,8 +57,8 @@ fn managed(rest: &str) -> String {
 
 /// The router of all operations, each behind its access decision.
 pub(crate) fn router(app: Shared) -> Router {
-    let mut operations = operations();
-    operations.extend(trigger::operations(&app.config.triggers));
+    let mut operations = all(&app.config.triggers);
+    operations.extend(dashboard::operations());
     let gate = Gate { access: Needs::of(&operations), app: app.clone() };
     let mut router = Router::new();
     for operation in operations {
@@ -58,6 +69,7 @@ pub(crate) fn router(app: Shared) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
         .layer(from_fn_with_state(Arc::new(gate), guard))
+        .layer(from_fn_with_state(app.clone(), metrics::count))
         .with_state(app)
 }
 
@@ -97,13 +109,31 @@ async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> R
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let access = gate.access.access(request.method(), path);
     let admitted = auth::admit(gate.app.config.keys.as_ref(), access, &request);
-    match admitted.and_then(|()| no_entity(path, request.uri().path())) {
+    let allowed = admitted.and_then(|()| match gate.app.config.read_only {
+        true => only_read(request.method(), path),
+        false => Ok(()),
+    });
+    match allowed.and_then(|()| no_entity(path, request.uri().path())) {
         Ok(()) => next.run(request).await,
         Err(refused) => {
             body::discard(request.into_body());
             refused.into_response()
         }
     }
+}
+
+/// Refuses what would change something, on a host that is only read. (A route
+/// that there is not is told of as such.)
+fn only_read(method: &Method, route: Option<&str>) -> Result<(), ApiError> {
+    if route.is_none() || matches!(*method, Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::FORBIDDEN,
+        "ReadOnly",
+        "This host is read-only: it answers GET and changes nothing. Ask one that is not, or \
+         start it without --read-only, and without `read-only` in its manifest.",
+    ))
 }
 
 /// Refuses an entity where an instance is asked for: it is kept as one is, but

@@ -16,6 +16,9 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::app::{App, Phase, Shared};
 use crate::keys::Keys;
+use crate::live::Hub;
+use crate::log::LogLevels;
+use crate::metrics::Metrics;
 use crate::trigger::Trigger;
 use crate::webhook::Webhook;
 use crate::{routes, service};
@@ -50,6 +53,11 @@ pub struct ServerConfig {
     pub triggers: Vec<Trigger>,
     /// Who is told when a saga is stuck.
     pub stuck_webhook: Option<Webhook>,
+    /// What changes how much is logged.
+    pub log: Option<Arc<dyn LogLevels>>,
+    /// Whether everything that would change something is refused. What runs
+    /// goes on.
+    pub read_only: bool,
 }
 
 impl Default for ServerConfig {
@@ -67,6 +75,8 @@ impl Default for ServerConfig {
             grace: Duration::from_secs(10),
             triggers: Vec::new(),
             stuck_webhook: None,
+            log: None,
+            read_only: false,
         }
     }
 }
@@ -114,11 +124,15 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
         let (phase, watched) = watch::channel(Phase::Serving);
+        let live = Arc::new(Hub::default());
+        engine.observe(live.clone());
         let app = Arc::new(App {
+            metrics: Metrics::new(&engine, &routes::all(&config.triggers)),
             engine,
             config: ServerConfig { keys: config.keys.filter(|keys| !keys.is_empty()), ..config },
             local,
             phase: watched,
+            live,
         });
         Ok(Server { listener, router: routes::router(app.clone()), app, phase })
     }
@@ -135,6 +149,10 @@ impl Server {
         let Server { listener, router, app, phase } = self;
         let webhook = app.config.stuck_webhook.clone().map(|webhook| {
             tokio::spawn(webhook.deliver(app.engine.watch_stuck(), app.known_origin()))
+        });
+        let pacing = tokio::spawn({
+            let live = app.live.clone();
+            async move { live.pace().await }
         });
         let limit = app.config.max_connections.max(1);
         let places = Arc::new(Semaphore::new(limit as usize));
@@ -179,6 +197,7 @@ impl Server {
             );
             phase.send_replace(Phase::Cut);
         }
+        pacing.abort();
         if let Some(webhook) = webhook {
             // What it has not delivered is told by the next host.
             webhook.abort();

@@ -18,7 +18,7 @@ use crate::openapi::operation::Operation;
 use crate::openapi::schema;
 
 /// What the host has for itself, below which no route of the manifest is.
-const TAKEN: [&str; 9] = [
+const TAKEN: [&str; 16] = [
     "runtime",
     "admin",
     "healthz",
@@ -28,6 +28,13 @@ const TAKEN: [&str; 9] = [
     "api/orchestrators",
     "api/instances",
     "api/entities",
+    "api/events",
+    "api/session",
+    "api/overview",
+    "api/functions",
+    "sagas",
+    "functions",
+    "dashboard",
 ];
 
 /// The longest that an answer may wait for an orchestration's end.
@@ -180,6 +187,11 @@ impl Trigger {
     /// Its path.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Whether the body is what the orchestrator is given, as it is.
+    pub(crate) fn takes_body(&self) -> bool {
+        self.input == TriggerInput::Body
     }
 
     /// Why the two cannot both be there, if they cannot.

@@ -15,7 +15,8 @@ pub(crate) const BASE: &str = "/runtime/webhooks/durabletask";
 const API: &str = "/api";
 
 /// The words of routes whose case is free.
-const COLLECTIONS: [&str; 3] = ["orchestrators", "instances", "entities"];
+const COLLECTIONS: [&str; 7] =
+    ["orchestrators", "instances", "entities", "events", "session", "overview", "functions"];
 const OPERATIONS: [&str; 10] = [
     "raiseEvent",
     "terminate",

@@ -26,6 +26,7 @@
 //! short enough to be read and believed: tests compare the others with it.
 
 pub mod bench;
+mod board;
 mod error;
 mod listing;
 pub mod memory;
@@ -33,6 +34,10 @@ mod sqlite;
 mod store;
 mod types;
 
+pub use board::{
+    BoardFilter, BoardPage, BoardPlace, BoardQuery, BoardSort, Histogram, HistogramQuery,
+    MAX_BUCKETS, MAX_SHOWN_STATUS, StatusCounts, Work,
+};
 pub use error::{StoreError, WriteError};
 pub use listing::{ListKind, ListQuery, MAX_PAGE, MAX_PAGE_BYTES, Page};
 pub use sqlite::{SqliteStore, make_dir};

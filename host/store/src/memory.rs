@@ -1,19 +1,21 @@
 //! A store in memory, for tests: short and plain, and so the measure of the
 //! others.
 
+mod board;
+
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sagahost_core::{Json, RuntimeStatus, SagaState};
+use sagahost_core::{Json, Millis, RuntimeStatus, SagaState};
 
 use crate::listing::{fill_page, page_size};
 use crate::store::saturate;
 use crate::types::check_sizes;
 use crate::{
-    Counters, InstanceKey, InstanceRef, InstanceRow, ListKind, ListQuery, MAX_CHUNKS, MAX_KEY,
-    MAX_PURGE, MAX_PURGE_SCAN, NewInstance, Owner, Page, Stats, Store, StoreError, Summary, Wakeup,
-    Write, WriteError, Written,
+    BoardPage, BoardQuery, Counters, Histogram, HistogramQuery, InstanceKey, InstanceRef,
+    InstanceRow, ListKind, ListQuery, MAX_CHUNKS, MAX_KEY, MAX_PURGE, MAX_PURGE_SCAN, NewInstance,
+    Owner, Page, Stats, Store, StoreError, Summary, Wakeup, Write, WriteError, Written,
 };
 
 /// Keeps everything in memory, and nothing longer than itself.
@@ -120,6 +122,21 @@ impl Store for MemoryStore {
         fill_page(rows, page_size(query))
     }
 
+    fn board(&self, query: &BoardQuery) -> Result<BoardPage, StoreError> {
+        Ok(self.state().board(query))
+    }
+
+    fn histogram(&self, query: &HistogramQuery) -> Result<Histogram, StoreError> {
+        Ok(self.state().histogram(query))
+    }
+
+    fn span(&self) -> Result<Option<(Millis, Millis)>, StoreError> {
+        let state = self.state();
+        let created = |instance: &Instance| instance.row.created;
+        let oldest = state.instances.values().next().map(created);
+        Ok(oldest.zip(state.instances.values().next_back().map(created)))
+    }
+
     fn busy(&self, after: InstanceKey, limit: u32) -> Result<Vec<InstanceRef>, StoreError> {
         let state = self.state();
         Ok(state
@@ -154,13 +171,15 @@ impl Store for MemoryStore {
         let rows = || state.instances.values().map(|i| &i.row);
         let summaries = || rows().filter(|row| !is_entity(row)).map(|row| &row.summary);
         let statuses = || summaries().map(|summary| summary.status);
+        let of_saga = |saga| summaries().filter(|summary| summary.saga == saga).count() as u64;
         let ended_well = |status: &RuntimeStatus| *status == RuntimeStatus::Completed;
         Ok(Stats {
             open: statuses().filter(|status| !status.is_terminal()).count() as u64,
             unsuccessful: statuses()
                 .filter(|status| status.is_terminal() && !ended_well(status))
                 .count() as u64,
-            stuck: summaries().filter(|summary| summary.saga == SagaState::Stuck).count() as u64,
+            stuck: of_saga(SagaState::Stuck),
+            compensating: of_saga(SagaState::Compensating),
             ..Stats::default()
         })
     }

@@ -3,8 +3,8 @@
 use sagahost_core::Millis;
 
 use crate::{
-    Counters, InstanceKey, InstanceRef, InstanceRow, ListQuery, Owner, Page, Stats, StoreError,
-    Wakeup, Write, WriteError, Written,
+    BoardPage, BoardQuery, Counters, Histogram, HistogramQuery, InstanceKey, InstanceRef,
+    InstanceRow, ListQuery, Owner, Page, Stats, StoreError, Wakeup, Write, WriteError, Written,
 };
 
 /// Where sagas are kept.
@@ -63,6 +63,25 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn list(&self, query: &ListQuery) -> Result<Page, StoreError>;
+
+    /// A page of a dashboard's list.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn board(&self, query: &BoardQuery) -> Result<BoardPage, StoreError>;
+
+    /// How many instances were created when.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn histogram(&self, query: &HistogramQuery) -> Result<Histogram, StoreError>;
+
+    /// When the oldest and the newest of all that is kept were created, by the
+    /// order of the keys, entities as well; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn span(&self) -> Result<Option<(Millis, Millis)>, StoreError>;
 
     /// All that is [busy](crate::Summary::busy), entities and what has ended as
     /// well, in the order of the keys: what has to go on after a restart.

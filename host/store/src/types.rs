@@ -285,6 +285,8 @@ pub struct Stats {
     pub open: u64,
     /// Instances that failed, or were cancelled or terminated.
     pub unsuccessful: u64,
+    /// Instances whose saga is being undone.
+    pub compensating: u64,
     /// Instances whose saga needs a person, whatever their status is.
     pub stuck: u64,
     /// Bytes of the database.

@@ -2,7 +2,7 @@
 //! of it.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use sagahost_core::{Failure, FailureKind, Json, Logs, Millis, TaskId, UndoneStep};
 use wasmtime::Store;
@@ -136,7 +136,7 @@ pub(crate) async fn run(
     };
     let mut store = guest.store(&hosting.engine);
     let ended = {
-        let call = std::pin::pin!(enter(&mut store, prepared, &name, input.as_str()));
+        let call = std::pin::pin!(enter(hosting, &mut store, prepared, &name, input.as_str()));
         let metered = Metered { meter: &meter, inner: call };
         tokio::time::timeout(timeout, metered).await
     };
@@ -162,12 +162,15 @@ pub(crate) async fn run(
 }
 
 async fn enter(
+    hosting: &Hosting,
     store: &mut Store<Guest>,
     prepared: &Prepared,
     name: &str,
     input: &str,
 ) -> wasmtime::Result<Result<String, bindings::types::Failure>> {
+    let begun = Instant::now();
     let instance = prepared.pre.instantiate_async(&mut *store).await?;
+    hosting.instantiation.observe_time(begun.elapsed());
     let run = instance.get_typed_func::<RunParams<'_>, RunResult>(&mut *store, &prepared.run)?;
     let (result,) = run.call_async(store, (name, input)).await?;
     Ok(result)

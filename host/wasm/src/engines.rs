@@ -14,6 +14,7 @@ use crate::error::WasmError;
 use crate::guest::Guest;
 use crate::linkers;
 use crate::meter::TABLE_ELEMENTS;
+use crate::metrics::{Histogram, TIMES};
 
 /// The stack of a guest, and what its fiber has beside that for the host's
 /// functions, which run on it too.
@@ -43,6 +44,8 @@ pub(crate) struct Hosting {
     /// Names what machine code this engine can run: another version or
     /// another configuration of wasmtime has another tag.
     pub(crate) tag: String,
+    /// How long guests took to come into memory.
+    pub(crate) instantiation: Histogram,
 }
 
 pub(crate) struct Engines {
@@ -119,7 +122,7 @@ fn hosting(side: Side, config: &WasmConfig, max_orchestrators: u32) -> Result<Ho
     }
     .map_err(fail)?;
     let tag = format!("{name}-{}", compatibility(&engine));
-    Ok(Hosting { engine, linker, tag })
+    Ok(Hosting { engine, linker, tag, instantiation: Histogram::new(TIMES) })
 }
 
 fn common() -> Config {

@@ -41,6 +41,7 @@ mod inspect;
 mod linkers;
 mod load;
 mod meter;
+mod metrics;
 mod mistakes;
 mod orchestration;
 mod orchestrator;
@@ -62,6 +63,7 @@ pub use fiber::{Fiber, FiberEnd};
 pub use function::{BadOperation, Function, FunctionKind, Operation};
 pub use http_step::HttpStep;
 pub use load::Pinned;
+pub use metrics::{Histogram, Instantiations, SECOND, Snapshot, TIMES};
 pub use orchestration::{Completion, OrchestrationHost, Stop};
 pub use registry::{Candidate, Deployment};
 pub use rules::{

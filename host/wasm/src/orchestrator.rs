@@ -1,6 +1,7 @@
 //! One orchestrator, from its beginning to its end.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use sagahost_core::{FailureKind, Json, LogLevel};
 use wasmtime::component::ResourceTable;
@@ -15,6 +16,7 @@ use crate::guest::{Guest, Orchestrator, Role};
 use crate::http::Outbound;
 use crate::load::Loaded;
 use crate::meter::MemoryLimit;
+use crate::metrics::Histogram;
 use crate::traps::{self, End};
 
 /// What an orchestrator may take; its time is counted by its meter.
@@ -60,6 +62,7 @@ pub(crate) fn store(
 /// An orchestrator from its beginning to its end.
 pub(crate) async fn run(
     engine: Engine,
+    instantiation: Histogram,
     limits: Limits,
     loaded: Arc<Loaded>,
     orchestrator: Orchestrator,
@@ -72,7 +75,9 @@ pub(crate) async fn run(
             // Looked at before the fiber was made, and never taken back.
             return Err(wasmtime::Error::msg("its component was not loaded"));
         };
+        let begun = Instant::now();
         let instance = prepared.pre.instantiate_async(&mut store).await?;
+        instantiation.observe_time(begun.elapsed());
         let run = instance.get_typed_func::<RunParams<'_>, RunResult>(&mut store, &prepared.run)?;
         let (result,) = run.call_async(&mut store, (name.as_str(), input.as_str())).await?;
         Ok::<Result<String, bindings::types::Failure>, _>(result)

@@ -21,6 +21,7 @@ use crate::guest::Orchestrator;
 use crate::http_step::{self, HttpStep};
 use crate::inspect;
 use crate::load::{Loaded, Pinned, Trial, try_component};
+use crate::metrics::Instantiations;
 use crate::orchestration::OrchestrationHost;
 use crate::orchestrator;
 use crate::registry::{Candidate, Deployment, Registry, Table};
@@ -106,6 +107,15 @@ impl Runtime {
     /// How many orchestrators there is room for.
     pub fn max_orchestrators(&self) -> u32 {
         self.0.engines.max_orchestrators
+    }
+
+    /// How long guests took to come into memory since the start.
+    pub fn instantiations(&self) -> Instantiations {
+        let of = |side| self.0.engines.side(side).instantiation.clone();
+        Instantiations {
+            orchestrators: of(Side::Orchestrators),
+            activities: of(Side::Activities),
+        }
     }
 
     /// How many orchestrators are in memory.
@@ -382,9 +392,10 @@ impl Runtime {
             slot.map_err(|_| WasmError::TooManyOrchestrators { limit: self.max_orchestrators() })?;
         let waiting = Arc::new(Waiting::new(self.0.config.turn_cpu));
         let orchestrator = Orchestrator { host, waiting: waiting.clone() };
-        let engine = self.0.engines.side(Side::Orchestrators).engine.clone();
-        let limits = orchestrator::Limits::of(&self.0.config);
-        let guest = orchestrator::run(engine, limits, loaded, orchestrator, name.to_owned(), input);
+        let hosting = self.0.engines.side(Side::Orchestrators);
+        let (engine, taken) = (hosting.engine.clone(), hosting.instantiation.clone());
+        let (limits, name) = (orchestrator::Limits::of(&self.0.config), name.to_owned());
+        let guest = orchestrator::run(engine, taken, limits, loaded, orchestrator, name, input);
         let turn_cpu = self.0.config.turn_cpu;
         Ok(Fiber::new(Box::pin(guest), permit, waiting, turn_cpu))
     }

@@ -1,4 +1,4 @@
-//! `sagahost events`: one instance, live.
+//! `sagahost events`: one instance, live, or all of them.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use hyper::Method;
 use sagahost_core::Record;
 use sagahost_http::JournalLine;
 
+use super::changes::{self, Wanted};
 use super::instances::{ended_well, status_of};
 use super::start::is_terminal;
 use crate::client::{Remote, RemoteArgs, encode, refusal, with_query};
@@ -18,7 +19,7 @@ use crate::sse::{self, Parser};
 use crate::steps::{Steps, clock};
 
 /// How often in a row it is tried to reach a host that is gone.
-const TRIES: u32 = 30;
+pub(super) const TRIES: u32 = 30;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -28,21 +29,36 @@ each line is one event.
 
 What is undone is marked with ↶.
 
+Without an id it prints what changes from now on of all instances, one line for
+each turn, until it is ended with Ctrl-C.
+
+Examples:
+  sagahost events order-7
+  sagahost events --name OrderSaga --prefix shop-
+
 Exit codes: 0 it completed, 1 it failed, was cancelled or terminated, 3 no host,
 4 there is no such instance.")]
 pub(crate) struct EventsArgs {
-    /// The instance's id
-    id: String,
+    /// The instance's id; all instances where it is left out
+    id: Option<String>,
     /// Leave out the first N events
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "id")]
     after: Option<u64>,
+    /// Only instances of this orchestrator
+    #[arg(long, value_name = "NAME", conflicts_with = "id")]
+    name: Option<String>,
+    /// Only instances whose ids begin so
+    #[arg(long, value_name = "PREFIX", conflicts_with = "id")]
+    prefix: Option<String>,
     #[command(flatten)]
     remote: RemoteArgs,
 }
 
 /// Where the reader is.
 struct Follower {
-    args: EventsArgs,
+    id: String,
+    after: Option<u64>,
+    json: bool,
     remote: Remote,
     paint: Paint,
     steps: Steps,
@@ -51,12 +67,19 @@ struct Follower {
 }
 
 pub(crate) async fn run(args: EventsArgs) -> Result<()> {
+    let EventsArgs { id, after, name, prefix, remote } = args;
+    let (json, remote) = (remote.json, remote.remote()?);
+    let Some(id) = id else {
+        return changes::run(&remote, &Wanted { name, prefix, json }).await;
+    };
     let mut follower = Follower {
-        remote: args.remote.remote()?,
+        id,
+        after,
+        json,
+        remote,
         paint: Paint::stdout(),
         steps: Steps::default(),
         last: None,
-        args,
     };
     let mut tries = 0;
     loop {
@@ -71,7 +94,7 @@ pub(crate) async fn run(args: EventsArgs) -> Result<()> {
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         }
-        let status = status_of(&follower.remote, &follower.args.id, false).await;
+        let status = status_of(&follower.remote, &follower.id, false).await;
         match status {
             Ok(status) if is_terminal(&status) => {
                 return if ended_well(&status) { Ok(()) } else { Err(silently(Exit::Failed)) };
@@ -85,7 +108,7 @@ pub(crate) async fn run(args: EventsArgs) -> Result<()> {
 }
 
 /// Whether the host may be back in a moment.
-fn is_lost(error: &anyhow::Error) -> bool {
+pub(super) fn is_lost(error: &anyhow::Error) -> bool {
     crate::exit::exit_of(error) == Exit::Unreachable
         || error.chain().any(|cause| cause.downcast_ref::<hyper::Error>().is_some())
 }
@@ -94,8 +117,8 @@ impl Follower {
     /// Reads the stream to its end.
     async fn follow(&mut self) -> Result<()> {
         let path = with_query(
-            &format!("/api/instances/{}/events", encode(&self.args.id)),
-            &[("after", self.args.after.map(|after| after.to_string()))],
+            &format!("/api/instances/{}/events", encode(&self.id)),
+            &[("after", self.after.map(|after| after.to_string()))],
         );
         let mut request = self.remote.request(Method::GET, &path, Bytes::new())?;
         if let Some(last) = self.last.as_deref().and_then(|last| last.parse().ok()) {
@@ -119,7 +142,7 @@ impl Follower {
 
     fn show(&mut self, event: sse::Event) -> Result<()> {
         self.last = event.id.or(self.last.take());
-        if self.args.remote.json {
+        if self.json {
             if event.kind == "end" {
                 return Ok(());
             }

@@ -1,6 +1,7 @@
 //! The commands that talk to a running host.
 
 pub(crate) mod admin;
+mod changes;
 pub(crate) mod clock;
 pub(crate) mod entity;
 pub(crate) mod events;

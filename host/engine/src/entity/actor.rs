@@ -270,7 +270,7 @@ impl Actor {
             }
             if let Err(failure) = self.store(&mut body, fresh).await {
                 let message = failure.to_string();
-                tracing::error!(entity = %self.id, error = %message, "a turn was not stored; it is made again");
+                tracing::error!(instance = %self.id, error = %message, "a turn was not stored; it is made again");
                 for ack in told.acks {
                     let _ = ack.send(Err(CommandError::Store(message.clone())));
                 }
@@ -383,13 +383,13 @@ impl Actor {
         match not {
             NotLoaded::Damaged(error) => {
                 // Who sent a letter keeps it.
-                tracing::error!(entity = %self.id, error, "an entity's journal cannot be read");
+                tracing::error!(instance = %self.id, error, "an entity's journal cannot be read");
                 self.out = None;
                 Ok(())
             }
             not => {
                 let error = not.error(&self.id);
-                tracing::error!(entity = %self.id, %error, "an entity could not be read from the store; it is tried again");
+                tracing::error!(instance = %self.id, %error, "an entity could not be read from the store; it is tried again");
                 Err(again)
             }
         }

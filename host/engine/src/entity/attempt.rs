@@ -1,6 +1,7 @@
 //! Attempts of an entity's operations.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use sagahost_core::{
     Failure, FailureKind, Json, Logs, Millis, OperationAttempt, OperationResult, Sending,
@@ -9,6 +10,7 @@ use sagahost_wasm::{FunctionKind, OperationCall, OperationDone, StateChange};
 
 use crate::entity::actor::{Actor, EntityMessage};
 use crate::lifecycle::Inner;
+use crate::log::Source;
 
 /// When an attempt began, what it came to, and what it wrote.
 type Report = (Millis, Result<OperationResult, Failure>, Logs);
@@ -34,12 +36,25 @@ impl Actor {
         };
         self.out = Some((number, attempt));
         let (inner, id) = (self.inner.clone(), self.id.clone());
+        let function = self.entity.name.clone();
         inner.counters.attempts.add(1);
         inner.counters.attempts_open.add(1);
+        let (metrics, begun) = (inner.entity_metrics(&self.entity.name), Instant::now());
+        metrics.running.add(1);
         tokio::spawn(async move {
             let (started_at, outcome, logs) = inner.operate(call).await;
+            inner.attempt_ended(&metrics.steps, &outcome);
+            let source = Source {
+                instance: &id,
+                function: &function,
+                step: Some(number),
+                attempt: Some(attempt),
+            };
+            source.ended(outcome.as_ref().err(), &logs);
             let ended = EntityMessage::Ended { number, attempt, started_at, outcome, logs };
             inner.deliver_to_entity(&id, ended);
+            metrics.running.take(1);
+            metrics.took(begun.elapsed());
             inner.counters.attempts_open.take(1);
             inner.quiet.notify_waiters();
         });

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use sagahost_core::Millis;
 use sagahost_store::memory::MemoryStore;
 use sagahost_store::{
-    Counters, InstanceKey, InstanceRef, InstanceRow, ListQuery, Owner, Page, Stats, Store,
-    StoreError, Wakeup, Write, WriteError, Written,
+    BoardPage, BoardQuery, Counters, Histogram, HistogramQuery, InstanceKey, InstanceRef,
+    InstanceRow, ListQuery, Owner, Page, Stats, Store, StoreError, Wakeup, Write, WriteError,
+    Written,
 };
 
 /// A store whose next commits fail, as on a full disk.
@@ -49,6 +51,15 @@ impl Store for Failing {
     }
     fn list(&self, query: &ListQuery) -> Result<Page, StoreError> {
         self.store.list(query)
+    }
+    fn board(&self, query: &BoardQuery) -> Result<BoardPage, StoreError> {
+        self.store.board(query)
+    }
+    fn histogram(&self, query: &HistogramQuery) -> Result<Histogram, StoreError> {
+        self.store.histogram(query)
+    }
+    fn span(&self) -> Result<Option<(Millis, Millis)>, StoreError> {
+        self.store.span()
     }
     fn busy(&self, after: InstanceKey, limit: u32) -> Result<Vec<InstanceRef>, StoreError> {
         self.store.busy(after, limit)

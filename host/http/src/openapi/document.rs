@@ -26,6 +26,11 @@ pub(crate) async fn serve(State(app): State<Shared>, request: Request) -> Respon
     let mut document = FIXED.clone();
     document.add_functions(&app.engine.deployments());
     document.add(&trigger::operations(&app.config.triggers));
+    for trigger in &app.config.triggers {
+        if let Some(function) = app.engine.runtime().function(trigger.orchestrator()) {
+            functions::give_to_route(&mut document, trigger, &function);
+        }
+    }
     let keys = app.config.keys.is_some();
     error::json(StatusCode::OK, &document.whole(&app.origin(&parts), keys))
 }
@@ -196,6 +201,7 @@ fn answer(said: &Answer, links: &Map<String, Value>) -> Value {
     let content = match &said.content {
         Content::Nothing => None,
         Content::Json(schema) => Some(json!({ "application/json": { "schema": schema } })),
+        Content::Text(media_type) => Some(json!({ *media_type: { "schema": schema::text() } })),
         Content::Events => Some(json!({ "text/event-stream": { "schema": schema::text() } })),
     };
     if let Some(content) = content {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::document::Fixed;
 use super::schema;
+use crate::trigger::Trigger;
 use crate::urls::BASE;
 
 /// Adds a function's path and schemas.
@@ -27,6 +28,37 @@ pub(super) fn add(document: &mut Fixed, function: &Function) {
         specialise(operation, function, input, output);
     }
     document.paths.insert(path.replace("{name}", &function.name), json!({ "post": operation }));
+}
+
+/// Gives a route of the manifest the schemas of the orchestrator that it starts:
+/// those of the input where the body is the input as it is.
+pub(super) fn give_to_route(document: &mut Fixed, trigger: &Trigger, function: &Function) {
+    if function.kind != FunctionKind::Orchestrator {
+        return;
+    }
+    let known = |part: &str| {
+        let name = format!("{}.{part}", function.name);
+        document.schemas.contains_key(&name).then(|| schema::of(&name))
+    };
+    let input = known("input").filter(|_| trigger.takes_body());
+    let output = known("output");
+    let method = trigger.method().to_ascii_lowercase();
+    let route = document.paths.get_mut(trigger.path()).and_then(|item| item.get_mut(&method));
+    let Some(route) = route.and_then(Value::as_object_mut) else { return };
+    if let (Some(input), Some(body)) = (input, route.get_mut("requestBody")) {
+        give_input(body, function, input);
+    }
+    // Only a route that waits answers with what came of it.
+    let answer = route.get_mut("responses").and_then(|answers| answers.get_mut("200"));
+    if let (Some(output), Some(answer)) = (output, answer) {
+        answer["content"]["application/json"]["schema"] = output;
+    }
+}
+
+fn give_input(body: &mut Value, function: &Function, input: Value) {
+    body["content"]["application/json"]["schema"] = input;
+    // No body counts as `null`.
+    body["required"] = function.check_input(&Json::null()).is_err().into();
 }
 
 /// Makes a schema of the function's one of the document's, and refers to it.
@@ -104,9 +136,7 @@ fn specialise(
 ) {
     name_it(operation, function, |parameter| parameter["in"] != "path");
     if let (Some(input), Some(body)) = (input, operation.get_mut("requestBody")) {
-        body["content"]["application/json"]["schema"] = input;
-        // No body counts as `null`.
-        body["required"] = function.check_input(&Json::null()).is_err().into();
+        give_input(body, function, input);
     }
     let Some(output) = output else { return };
     let answer = &mut operation["responses"]["200"]["content"]["application/json"]["schema"];

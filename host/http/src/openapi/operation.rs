@@ -73,6 +73,8 @@ pub(crate) struct Answer {
 pub(crate) enum Content {
     Nothing,
     Json(Value),
+    /// Text of this media type.
+    Text(&'static str),
     Events,
 }
 
@@ -231,6 +233,11 @@ impl Operation {
     /// An answer without a body.
     pub(crate) fn empty(self, status: u16, about: &'static str) -> Self {
         self.answer(status, Content::Nothing, about)
+    }
+
+    /// An answer in text of some kind.
+    pub(crate) fn text(self, status: u16, media_type: &'static str, about: &'static str) -> Self {
+        self.answer(status, Content::Text(media_type), about)
     }
 
     /// A stream of server-sent events.

@@ -17,6 +17,24 @@ pub(crate) fn any() -> Value {
     json!({})
 }
 
+/// A key that a client makes up, so that what it sends twice counts once.
+pub(crate) fn idempotency_key() -> Value {
+    json!({ "type": "string", "pattern": "^[!-~]{1,256}$" })
+}
+
+/// What the log is to have: `info,guest=debug`.
+pub(crate) fn log_levels() -> Value {
+    let level = "(off|error|warn|info|debug|trace)";
+    let part = "[A-Za-z_][A-Za-z0-9_]{0,30}";
+    let pattern = format!("^{level}(,{part}={level}){{0,20}}$");
+    json!({
+        "type": "object",
+        "properties": { "level": { "type": "string", "pattern": pattern } },
+        "required": ["level"],
+        "additionalProperties": false,
+    })
+}
+
 /// Any text.
 pub(crate) fn text() -> Value {
     json!({ "type": "string" })

@@ -4,6 +4,7 @@ use sagahost_core::{RuntimeStatus, SagaState};
 use serde_json::{Map, Value, json};
 
 use super::schema::{any, list, object, of, positive, text, time, url, whole, word};
+use super::watching;
 
 /// The schemas of the document's components.
 pub(super) fn all() -> Map<String, Value> {
@@ -41,17 +42,19 @@ pub(super) fn all() -> Map<String, Value> {
         ("Component", component()),
         ("Invoked", invoked()),
         ("Stats", stats()),
+        ("LogLevels", record(&[("level", text())], &[])),
         ("Skipped", skipped()),
         ("Health", record(&[("status", text())], &[("reason", text())])),
     ];
     let named = |(name, schema): (&str, Value)| (name.to_owned(), schema);
-    ids.into_iter().chain(bodies).chain(answers).map(named).collect()
+    let watching = watching::all();
+    ids.into_iter().chain(bodies).chain(answers).chain(watching).map(named).collect()
 }
 
-type Field = (&'static str, Value);
+pub(super) type Field = (&'static str, Value);
 
 /// An object. It may get more keys in later versions.
-fn record(always: &[Field], sometimes: &[Field]) -> Value {
+pub(super) fn record(always: &[Field], sometimes: &[Field]) -> Value {
     let properties: Map<String, Value> = always
         .iter()
         .chain(sometimes)
@@ -73,7 +76,7 @@ fn closed(always: &[Field], sometimes: &[Field]) -> Value {
     schema
 }
 
-fn bool() -> Value {
+pub(super) fn bool() -> Value {
     json!({ "type": "boolean" })
 }
 
@@ -82,7 +85,7 @@ fn text_or_null() -> Value {
 }
 
 /// Milliseconds since 1970.
-fn millis() -> Value {
+pub(super) fn millis() -> Value {
     whole()
 }
 
@@ -333,14 +336,20 @@ fn schema_itself() -> Value {
 }
 
 fn function() -> Value {
-    record(
-        &[
+    let (always, sometimes) = function_fields();
+    record(&always, &sometimes)
+}
+
+/// What is always said of a function, and what only where it is known.
+pub(super) fn function_fields() -> (Vec<Field>, Vec<Field>) {
+    (
+        vec![
             ("name", text()),
             ("kind", word(["activity", "orchestrator", "entity"])),
             ("component", text()),
             ("digest", text()),
         ],
-        &[
+        vec![
             ("description", text()),
             ("inputSchema", schema_itself()),
             ("outputSchema", schema_itself()),

@@ -3,7 +3,7 @@
 use crate::auth::{Access, MANAGE, USE};
 use crate::openapi::operation::{Operation, get, post, put};
 use crate::openapi::{self, schema};
-use crate::{admin, clock, health};
+use crate::{admin, clock, health, log, metrics};
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -32,6 +32,18 @@ pub(super) fn operations() -> Vec<Operation> {
         get("/admin/stats", MANAGE, "stats", admin::stats)
             .summary("Counters since the host's start.")
             .json(200, schema::of("Stats"), "The counters."),
+        get("/admin/log", MANAGE, "logLevels", log::get)
+            .summary("How much is logged.")
+            .json(200, schema::of("LogLevels"), "The levels.")
+            .refusal(409, "The log is not the host's own."),
+        put("/admin/log", MANAGE, "setLogLevels", log::set)
+            .summary("Changes how much is logged, until the host ends.")
+            .body(schema::log_levels())
+            .json(200, schema::of("LogLevels"), "The levels from now on.")
+            .refusal(409, "The log is not the host's own."),
+        get("/metrics", MANAGE, "metrics", metrics::serve)
+            .summary("What is counted and measured, as OpenMetrics.")
+            .text(200, metrics::MEDIA_TYPE, "The metrics."),
         post("/admin/clock/skip", MANAGE, "skipClock", clock::skip)
             .summary("Skips the clock of the emulator ahead.")
             .query("by", schema::more_seconds(), "By so much; else to what is next.")

@@ -35,7 +35,11 @@ pub(super) fn operations() -> Vec<Operation> {
         .summary("Raises an event for an instance.")
         .path("id", schema::instance_id(), THE_INSTANCE)
         .path("event", schema::segment(), "The event's name.")
-        .header("Idempotency-Key", schema::text(), "An event with the same key is taken once.")
+        .header(
+            "Idempotency-Key",
+            schema::idempotency_key(),
+            "An event with the same key is taken once.",
+        )
         .body(schema::any())
         .empty(202, "It is journaled.")
         .refusal(404, NO_INSTANCE)

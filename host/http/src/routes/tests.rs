@@ -45,6 +45,13 @@ fn every_operation_needs_the_right_key() {
         ("PUT", "/admin/components/{name}".to_owned(), MANAGE),
         ("POST", "/admin/clock/skip".to_owned(), MANAGE),
         ("GET", "/admin/stats".to_owned(), MANAGE),
+        ("GET", "/metrics".to_owned(), MANAGE),
+        ("GET", "/admin/log".to_owned(), MANAGE),
+        ("PUT", "/admin/log".to_owned(), MANAGE),
+        ("GET", "/api/events".to_owned(), USE),
+        ("GET", "/api/session".to_owned(), USE),
+        ("GET", "/api/overview".to_owned(), USE),
+        ("GET", "/api/functions".to_owned(), USE),
         ("GET", "/anything".to_owned(), MANAGE),
     ] {
         let verb: Method = method.parse().expect("a method");
@@ -109,4 +116,25 @@ fn the_words_of_every_route_are_known_in_any_case() {
         let canonical = canonical_path(&shouted.join("/"));
         assert_eq!(canonical, Some(spelled.join("/")), "add the words of {path} to urls.rs");
     }
+}
+
+#[test]
+fn the_pages_take_no_key_and_are_all_that_takes_none() {
+    let pages = dashboard::operations();
+    let needs = Needs::of(&pages);
+    for Operation { method, path, access, .. } in &pages {
+        assert_eq!((method, *access), (&Method::GET, Access::Open), "{path}");
+        assert_eq!(needs.access(&Method::POST, Some(path)), MANAGE, "{path}");
+    }
+}
+
+#[test]
+fn a_host_that_is_only_read_refuses_whatever_is_no_get() {
+    for Operation { method, path, .. } in operations() {
+        let refused = only_read(&method, Some(&path)).err().map(|it| it.status().as_u16());
+        let expected = (method != Method::GET).then_some(403);
+        assert_eq!(refused, expected, "{method} {path}");
+    }
+    assert!(only_read(&Method::HEAD, Some("/healthz")).is_ok());
+    assert!(only_read(&Method::POST, None).is_ok(), "there is nothing to refuse");
 }

@@ -1,19 +1,23 @@
 //! The embedded store: one SQLite database in one directory.
 
+mod board;
 mod list;
 mod open;
 mod read;
 mod schema;
+mod tags;
 mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::ErrorCode;
+use sagahost_core::Millis;
 
 use crate::{
-    Counters, InstanceKey, InstanceRef, InstanceRow, ListQuery, Owner, Page, Stats, Store,
-    StoreError, Wakeup, Write, WriteError, Written,
+    BoardPage, BoardQuery, Counters, Histogram, HistogramQuery, InstanceKey, InstanceRef,
+    InstanceRow, ListQuery, Owner, Page, Stats, Store, StoreError, Wakeup, Write, WriteError,
+    Written,
 };
 pub use open::make_dir;
 use read::Readers;
@@ -105,6 +109,18 @@ impl Store for SqliteStore {
 
     fn list(&self, query: &ListQuery) -> Result<Page, StoreError> {
         self.readers.with(|c| list::list(c, query))
+    }
+
+    fn board(&self, query: &BoardQuery) -> Result<BoardPage, StoreError> {
+        self.readers.with(|c| board::page(c, query))
+    }
+
+    fn histogram(&self, query: &HistogramQuery) -> Result<Histogram, StoreError> {
+        self.readers.with(|c| board::histogram(c, query))
+    }
+
+    fn span(&self) -> Result<Option<(Millis, Millis)>, StoreError> {
+        self.readers.with(read::span)
     }
 
     fn busy(&self, after: InstanceKey, limit: u32) -> Result<Vec<InstanceRef>, StoreError> {

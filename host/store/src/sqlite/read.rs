@@ -160,9 +160,22 @@ pub(super) fn note(connection: &Connection, name: &str) -> rusqlite::Result<Opti
         .optional()
 }
 
+/// When the first and the last by their keys were created.
+pub(super) fn span(connection: &Connection) -> rusqlite::Result<Option<(u64, u64)>> {
+    let at = |order: &str| {
+        connection
+            .prepare_cached(&format!(
+                "SELECT created FROM instances NOT INDEXED ORDER BY key {order} LIMIT 1"
+            ))?
+            .query_row([], |row| unsigned(row, 0))
+            .optional()
+    };
+    Ok(at("ASC")?.zip(at("DESC")?))
+}
+
 /// How many instances there are of those that are counted.
 pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Stats> {
-    let stuck = SagaState::Stuck.code();
+    let (compensating, stuck) = (SagaState::Compensating.code(), SagaState::Stuck.code());
     connection
         .prepare_cached(&format!(
             "SELECT (SELECT count(*) FROM instances INDEXED BY instances_open
@@ -170,13 +183,16 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Stats> {
                     (SELECT count(*) FROM instances INDEXED BY instances_unsuccessful
                      WHERE {UNSUCCESSFUL} AND {NO_ENTITY}),
                     (SELECT count(*) FROM instances INDEXED BY instances_off_course
-                     WHERE {OFF_COURSE} AND {NO_ENTITY} AND saga = {stuck})"
+                     WHERE {OFF_COURSE} AND {NO_ENTITY} AND saga = {stuck}),
+                    (SELECT count(*) FROM instances INDEXED BY instances_off_course
+                     WHERE {OFF_COURSE} AND {NO_ENTITY} AND saga = {compensating})"
         ))?
         .query_row([], |row| {
             Ok(Stats {
                 open: unsigned(row, 0)?,
                 unsuccessful: unsigned(row, 1)?,
                 stuck: unsigned(row, 2)?,
+                compensating: unsigned(row, 3)?,
                 ..Stats::default()
             })
         })
@@ -212,13 +228,13 @@ pub(super) fn status(row: &Row<'_>, column: usize) -> rusqlite::Result<RuntimeSt
         .ok_or_else(|| wrong(column, Type::Integer, format!("there is no status {code}")))
 }
 
-fn saga(row: &Row<'_>, column: usize) -> rusqlite::Result<SagaState> {
+pub(super) fn saga(row: &Row<'_>, column: usize) -> rusqlite::Result<SagaState> {
     let code: u8 = row.get(column)?;
     SagaState::from_code(code)
         .ok_or_else(|| wrong(column, Type::Integer, format!("there is no saga state {code}")))
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number)
         .map_err(|_| wrong(column, Type::Integer, format!("{number} is less than 0")))
@@ -231,7 +247,7 @@ fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Json>> {
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, e.into()))
 }
 
-fn tags(row: &Row<'_>, column: usize) -> rusqlite::Result<Tags> {
+pub(super) fn tags(row: &Row<'_>, column: usize) -> rusqlite::Result<Tags> {
     let text: Option<String> = row.get(column)?;
     text.map_or(Ok(Tags::new()), |text| serde_json::from_str(&text))
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, e.into()))

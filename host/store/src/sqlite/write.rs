@@ -6,6 +6,7 @@ use sagahost_core::{Json, Millis, RuntimeStatus};
 
 use super::read::status;
 use super::schema::{ENTITY, ZONE_BITS};
+use super::tags;
 use crate::store::saturate;
 use crate::types::check_sizes;
 use crate::{
@@ -237,6 +238,7 @@ impl<'a> Batch<'a> {
             self.delete(key)?;
         }
         self.journal.execute(params![journal_key(key, 0), chunk])?;
+        tags::add(self.transaction, key, &new.id, &new.tags)?;
         self.enter_zone(key.0 >> ZONE_BITS)?;
         self.known.last_key = key.0;
         self.known.counters.creates += 1;
@@ -442,6 +444,7 @@ impl<'a> Batch<'a> {
     }
 
     fn delete(&mut self, key: InstanceKey) -> rusqlite::Result<()> {
+        tags::remove(self.transaction, key)?;
         self.transaction
             .prepare_cached("DELETE FROM instances WHERE key = ?1")?
             .execute([key.0])?;

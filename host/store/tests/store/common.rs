@@ -1,5 +1,7 @@
 //! Building blocks: writes, everything a store shows, and random numbers.
 
+use std::collections::BTreeSet;
+
 use sagahost_core::{Json, Millis, RuntimeStatus, SagaState, Tags};
 use sagahost_store::*;
 
@@ -114,6 +116,12 @@ pub(crate) fn tags<const N: usize>(tags: [(&str, &str); N]) -> Tags {
     tags.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+/// All that a dashboard lists with this filter, the oldest first.
+pub(crate) fn board(filter: BoardFilter) -> BoardQuery {
+    let sort = BoardSort::Created;
+    BoardQuery { filter, sort, descending: false, limit: 0, after: None, work: Work::ANY }
+}
+
 /// The names of the notes that tests take.
 pub(crate) const NOTES: [&str; 3] = ["cron", "cron/Daily", ""];
 
@@ -153,6 +161,47 @@ pub(crate) fn all_pages(store: &dyn Store, query: &ListQuery) -> Vec<InstanceRow
     }
 }
 
+/// All rows of a dashboard's list, page by page. Whatever a page may do, it is
+/// no larger than it may be, and where it has no end it says why.
+pub(crate) fn whole_board(store: &dyn Store, query: &BoardQuery) -> Vec<InstanceRow> {
+    let mut query = query.clone();
+    let mut rows = Vec::new();
+    loop {
+        let page = store.board(&query).unwrap();
+        let full = page.rows.len() as u32 == if query.limit == 0 { MAX_PAGE } else { query.limit };
+        assert!(page.complete || page.next.is_some());
+        assert!(full || !page.complete || page.next.is_none(), "{query:?}");
+        rows.extend(page.rows);
+        match page.next {
+            Some(next) => {
+                assert_ne!(query.after, Some(next));
+                query.after = Some(next);
+            }
+            None => return rows,
+        }
+    }
+}
+
+/// The counts of a whole histogram.
+pub(crate) fn whole_histogram(store: &dyn Store, query: &HistogramQuery) -> Vec<StatusCounts> {
+    let mut query = query.clone();
+    let mut counts = vec![StatusCounts::default(); query.buckets as usize];
+    loop {
+        let some = store.histogram(&query).unwrap();
+        assert_eq!(some.buckets.len(), counts.len());
+        for (counts, more) in counts.iter_mut().zip(some.buckets) {
+            counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+        }
+        match some.next {
+            Some(next) => {
+                assert!(query.before.is_none_or(|before| next < before));
+                query.before = Some(next);
+            }
+            None => return counts,
+        }
+    }
+}
+
 pub(crate) fn ids(rows: &[InstanceRow]) -> Vec<&str> {
     rows.iter().map(|row| row.id.as_str()).collect()
 }
@@ -169,6 +218,12 @@ pub(crate) struct Contents {
     pub(crate) wakeups: Vec<Wakeup>,
     /// The open, the unsuccessful, the stuck.
     pub(crate) counts: (u64, u64, u64),
+    pub(crate) span: Option<(Millis, Millis)>,
+    /// What a dashboard lists by each tag there is.
+    pub(crate) tagged: Vec<(String, String, Vec<InstanceRow>)>,
+    /// The order in which instances changed.
+    pub(crate) changed: Vec<InstanceKey>,
+    pub(crate) compensating: u64,
 }
 
 /// Reads all of it, by all ways that lead to it, which must agree.
@@ -198,7 +253,19 @@ pub(crate) fn contents(store: &dyn Store) -> Contents {
         busy.extend(more);
     }
     let stats = store.stats().unwrap();
+    let pairs: BTreeSet<_> = rows.iter().flat_map(|row| row.tags.clone()).collect();
+    let tagged = pairs.into_iter().map(|(word, value)| {
+        let filter =
+            BoardFilter { tags: vec![(word.clone(), value.clone())], ..BoardFilter::default() };
+        (word, value, whole_board(store, &board(filter)))
+    });
+    let changed = BoardQuery { sort: BoardSort::Updated, ..board(BoardFilter::default()) };
+    let changed = whole_board(store, &changed);
+    assert_eq!(changed.len(), rows.len());
     Contents {
+        span: store.span().unwrap(),
+        tagged: tagged.collect(),
+        changed: changed.iter().map(|row| row.key).collect(),
         rows,
         journals,
         entities,
@@ -206,6 +273,7 @@ pub(crate) fn contents(store: &dyn Store) -> Contents {
         busy,
         wakeups: store.wakeups().unwrap(),
         counts: (stats.open, stats.unsuccessful, stats.stuck),
+        compensating: stats.compensating,
     }
 }
 

@@ -54,7 +54,7 @@ impl Pair<'_> {
     }
 
     fn step(&mut self, mut sqlite: SqliteStore, step: usize) -> SqliteStore {
-        match self.random.below(20) {
+        match self.random.below(22) {
             0 => {
                 drop(sqlite);
                 sqlite = SqliteStore::open(self.dir).unwrap();
@@ -71,12 +71,23 @@ impl Pair<'_> {
             }
             2 => assert_eq!(contents(&sqlite), contents(&self.plain), "step {step}"),
             3 => sqlite.checkpoint().unwrap(),
-            4..8 => {
+            4 => {
+                let query = self.board();
+                let listed = whole_board(&sqlite, &query);
+                assert_eq!(listed, whole_board(&self.plain, &query), "step {step}: {query:?}");
+            }
+            5 => {
+                let query = self.histogram();
+                let counts = whole_histogram(&sqlite, &query);
+                let expected = whole_histogram(&self.plain, &query);
+                assert_eq!(counts, expected, "step {step}: {query:?}");
+            }
+            6..9 => {
                 let query = self.query();
                 let listed = sqlite.list(&query).unwrap();
                 assert_eq!(listed, self.plain.list(&query).unwrap(), "step {step}: {query:?}");
             }
-            8..10 => {
+            9 | 10 => {
                 let id = *self.random.pick(&IDS);
                 assert_eq!(sqlite.find(id), self.plain.find(id), "step {step}: {id}");
                 let (key, from) = (self.key(), self.random.below(4) as u32);
@@ -240,6 +251,45 @@ impl Pair<'_> {
             with_input: self.random.one_in(2),
             limit: self.random.below(5) as u32,
             after: self.random.one_in(3).then(|| self.key()),
+        }
+    }
+
+    fn filter(&mut self) -> BoardFilter {
+        let ListQuery { id_prefix, created_from, created_to, statuses, saga, name, tags, .. } =
+            self.query();
+        let searches = ["", "A", "ü", "saga", "Ordersaga", "c", "%", "@", "b", "chain"];
+        let search = self.random.one_in(3).then(|| (*self.random.pick(&searches)).to_owned());
+        BoardFilter { id_prefix, created_from, created_to, statuses, saga, name, tags, search }
+    }
+
+    fn work(&mut self) -> Work {
+        let rows = if self.random.one_in(2) { self.random.below(4) as u32 } else { u32::MAX };
+        Work { rows, ..Work::ANY }
+    }
+
+    fn board(&mut self) -> BoardQuery {
+        let sort = *self.random.pick(&[BoardSort::Created, BoardSort::Updated]);
+        BoardQuery {
+            filter: self.filter(),
+            sort,
+            descending: self.random.one_in(2),
+            limit: self.random.below(4) as u32,
+            after: self.random.one_in(4).then(|| BoardPlace {
+                at: if sort == BoardSort::Updated { self.random.below(100) } else { 0 },
+                key: self.key(),
+            }),
+            work: self.work(),
+        }
+    }
+
+    fn histogram(&mut self) -> HistogramQuery {
+        HistogramQuery {
+            filter: self.filter(),
+            from: self.random.below(60),
+            width: self.random.below(30),
+            buckets: self.random.below(6) as u32,
+            before: self.random.one_in(4).then(|| self.key()),
+            work: self.work(),
         }
     }
 }

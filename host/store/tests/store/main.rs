@@ -6,6 +6,7 @@
 // A test that cannot go on has failed; that is what `unwrap` says here.
 #![allow(clippy::unwrap_used)]
 
+mod board;
 mod common;
 mod conformance;
 mod crash;

@@ -83,6 +83,33 @@ impl HttpTarget {
         Ok(HttpTarget { https, host, port, methods })
     }
 
+    /// What was granted, as people write it: `GET, POST https://example.com`.
+    pub(crate) fn shown(&self) -> String {
+        let mut shown = String::new();
+        for (place, method) in self.methods.iter().enumerate() {
+            shown.push_str(if place == 0 { "" } else { ", " });
+            shown.push_str(method.as_str());
+        }
+        if !shown.is_empty() {
+            shown.push(' ');
+        }
+        let (scheme, usual) = if self.https { ("https", 443) } else { ("http", 80) };
+        shown.push_str(scheme);
+        shown.push_str("://");
+        match &self.host {
+            Host::Any => shown.push('*'),
+            Host::Below(domain) => {
+                shown.push_str("*.");
+                shown.push_str(domain);
+            }
+            Host::Exactly(host) => shown.push_str(host),
+        }
+        if self.port != usual {
+            shown.push_str(&format!(":{}", self.port));
+        }
+        shown
+    }
+
     /// Whether this request may go out.
     pub(crate) fn allows(&self, method: &Method, uri: &Uri) -> bool {
         let https = match uri.scheme_str() {

@@ -87,6 +87,11 @@ impl FunctionSettings {
         self.dirs.is_empty() && self.env.is_empty() && self.http.is_empty()
     }
 
+    /// Where it may send HTTP requests, each as people write it.
+    pub fn http_targets(&self) -> impl Iterator<Item = String> {
+        self.http.iter().map(HttpTarget::shown)
+    }
+
     pub(super) fn apply(&mut self, rule: &Rule) {
         let written = &rule.written;
         self.dirs.extend(rule.dirs.iter().cloned());

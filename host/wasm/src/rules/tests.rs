@@ -104,6 +104,20 @@ fn patterns() {
 }
 
 #[test]
+fn what_is_granted_is_shown_as_it_is_written() {
+    for (written, shown) in [
+        (r#""https://api.example.com""#, "https://api.example.com"),
+        (r#""*.example.com:8443""#, "https://*.example.com:8443"),
+        (r#""http://127.0.0.1:80""#, "http://127.0.0.1"),
+        (r#"{ to = "*", methods = ["get", "POST"] }"#, "GET, POST https://*"),
+    ] {
+        let rules = rules(&format!("[[function]]\nnames = [\"F\"]\nhttp = [{written}]\n"));
+        let settings = rules.expect("these rules are right").settings("F");
+        assert_eq!(settings.http_targets().collect::<Vec<_>>(), [shown]);
+    }
+}
+
+#[test]
 fn targets() {
     let allows = |grant: &str, method: &str, uri: &str| {
         let grant = match grant.split_once(' ') {
