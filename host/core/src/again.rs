@@ -38,7 +38,7 @@ impl Orchestration {
         let carried = self.carried(keep_events);
         let instance = &self.instance;
         let old = instance.started.clone();
-        let allowed = old.deadline.map(|deadline| deadline.saturating_sub(instance.begun_at));
+        let allowed = instance.allowed();
         let started = Started {
             input,
             execution: next_execution(&old.execution),
@@ -74,6 +74,8 @@ impl Orchestration {
                     events.push((name.clone(), input.clone()));
                 }
             }
+            // Those of before a rewind that nobody asked for again.
+            events.extend(instance.memo.events());
             let mut raised: Vec<_> = instance.raised.iter().collect();
             raised.sort_unstable_by_key(|(name, _)| *name);
             for (name, inputs) in raised {

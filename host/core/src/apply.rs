@@ -27,6 +27,7 @@ impl Instance {
                 };
                 self.add_step(*task, at, kind, *scope, *pivot);
                 self.arm(*task, undo.as_ref(), at);
+                self.ask_again(*task);
             }
             Event::Begun => {
                 self.pending = false;
@@ -54,6 +55,7 @@ impl Instance {
                 };
                 self.add_step(*task, at, kind, *scope, *pivot);
                 self.arm(*task, undo.as_ref(), at);
+                self.ask_again(*task);
             }
             Event::ChildCompleted { task, output, handed } => {
                 self.take_over(*task, handed, true, at);
@@ -133,13 +135,18 @@ impl Instance {
                 }
             }
             Event::TimerCreated { task, fire_at } => {
-                self.wakes.insert((*fire_at, Wake::Task(*task)));
                 let kind = TaskKind::Timer { fire_at: *fire_at };
                 self.add_task(*task, at, kind, TaskState::Waiting, (0, false));
+                if !self.ask_again(*task) {
+                    self.wakes.insert((*fire_at, Wake::Task(*task)));
+                }
             }
             Event::EventAwaited { task, name } => {
                 let kind = TaskKind::Event { name: name.clone() };
                 self.add_task(*task, at, kind, TaskState::Waiting, (0, false));
+                if self.ask_again(*task) {
+                    return;
+                }
                 match self.raised.get_mut(name).and_then(VecDeque::pop_front) {
                     Some(input) => self.complete(*task, at, Ok(input)),
                     None => self.waits.entry(name.clone()).or_default().push_back(*task),
@@ -178,6 +185,8 @@ impl Instance {
             Event::Resumed { .. } => self.suspended = false,
             Event::StatusSet { status } => self.custom_status = Some(status.clone()),
             Event::Logged { .. } => {}
+            Event::Rewound { digest, by_parent, .. } => self.rewind(at, digest, *by_parent),
+            Event::Recalled { task, at } => self.recall(*task, *at),
             Event::Blocked(reason) => {
                 if let BlockedReason::PastPivot { failure } = reason {
                     self.code_failed(failure);
@@ -226,6 +235,8 @@ impl Instance {
             unknown: false,
             mended: None,
             given_up: None,
+            key: None,
+            attempts: 0,
         });
     }
 
@@ -301,6 +312,11 @@ impl Instance {
         if matches!(found.state, TaskState::Done(_) | TaskState::Cancelled) {
             return;
         }
+        found.attempts = match found.state {
+            TaskState::Running { attempt } | TaskState::Stuck { attempt, .. } => attempt,
+            TaskState::Retrying { attempt, .. } => attempt - 1,
+            _ => 0,
+        };
         match (&found.kind, &found.state) {
             (TaskKind::Activity { .. } | TaskKind::Child { .. }, state) => {
                 match state {
@@ -404,6 +420,7 @@ impl Instance {
     }
 
     fn cancel(&mut self, task: TaskId) {
+        self.give_back(task);
         let Some(found) = self.tasks.get_mut(task as usize) else {
             return;
         };
@@ -426,12 +443,15 @@ impl Instance {
     }
 
     fn finish(&mut self, end: End) {
+        // One that failed may be rewound, and then waits for them again.
+        if !matches!(end, End::Failed(_)) {
+            self.raised.clear();
+        }
         self.end = Some(end);
         self.blocked = None;
         self.unwinds.clear();
         self.stuck.clear();
         self.wakes.clear();
         self.waits.clear();
-        self.raised.clear();
     }
 }

@@ -395,6 +395,27 @@ pub enum Event {
         /// The input.
         input: Json,
     },
+    /// It had failed, and its code begins again: what was completed and not
+    /// undone is kept, the rest is done again. What comes after this event is
+    /// all that the code did from then on.
+    Rewound {
+        /// What the one said who wanted it.
+        reason: String,
+        /// The digest of the component it runs on from here.
+        digest: String,
+        /// Where its parent was rewound, and this is a part of that: which
+        /// rewind of the parent, from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by_parent: Option<u32>,
+    },
+    /// The code asked again for what was completed before it was rewound, and
+    /// is told so.
+    Recalled {
+        /// The task.
+        task: TaskId,
+        /// When it was completed.
+        at: Millis,
+    },
     /// The orchestration cannot go on for now.
     Blocked(BlockedReason),
     /// What blocked it is gone.

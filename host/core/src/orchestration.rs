@@ -73,7 +73,7 @@ impl Orchestration {
 
     /// Forgets how far the code had come: it is not in memory any more, and
     /// has to be run again from its beginning.
-    pub fn rewind(&mut self) {
+    pub fn start_over(&mut self) {
         self.cursor = Cursor::new(&self.instance, true);
     }
 
@@ -149,7 +149,7 @@ impl Orchestration {
                 let undo = undo.filter(|_| !self.instance.past_pivot);
                 let impossible = undo.as_ref().and_then(not_deployed);
                 self.record(Event::Scheduled { task, function, input, policy, undo, scope, pivot });
-                match impossible {
+                match impossible.filter(|_| !self.instance.is_kept(task)) {
                     None => self.attempt(Work::Step(task)),
                     Some(failure) => self.record(Event::AttemptFailed {
                         task,
@@ -163,8 +163,10 @@ impl Orchestration {
             }
             Request::Child { function, input, undo, id, policy, by_hand, scope, pivot } => {
                 let undo = undo.filter(|_| !self.instance.past_pivot);
-                let id =
-                    id.unwrap_or_else(|| format!("{}:{task:04x}", self.instance.started.execution));
+                let id = id.unwrap_or_else(|| {
+                    let own = undo.as_ref().is_some_and(|undo| undo.digest.is_some());
+                    self.instance.derived_child_id(task, &function, &input, (by_hand, own))
+                });
                 let bad_id = check_instance_id(&id).err().map(bad_child_id);
                 let impossible = undo.as_ref().and_then(not_deployed).or(bad_id);
                 let event = Event::ChildScheduled {
@@ -179,7 +181,7 @@ impl Orchestration {
                     policy,
                 };
                 self.record(event);
-                match impossible {
+                match impossible.filter(|_| !self.instance.is_kept(task)) {
                     None => self.start_child(task, false),
                     Some(failure) => {
                         let (retry_at, handed) = (None, Vec::new());
@@ -191,8 +193,9 @@ impl Orchestration {
                 self.record(Event::TimerCreated { task, fire_at });
                 // One that is already due fires in this turn. Whatever else is
                 // due waits for its tick: a deadline that passed here would
-                // end the saga while its code goes on asking.
-                if fire_at <= self.now {
+                // end the saga while its code goes on asking. After a rewind,
+                // what was completed before it comes first.
+                if fire_at <= self.now && self.instance.memo.is_empty() {
                     self.record(Event::TimerFired { task });
                 }
             }
@@ -212,6 +215,7 @@ impl Orchestration {
                 return Ok(scope);
             }
             Request::Compensate { scope } => {
+                self.recall_all();
                 self.record(Event::CompensationRequested { task, scope });
                 self.advance();
             }
@@ -245,7 +249,11 @@ impl Orchestration {
     /// # Errors
     /// When the journal has requests that the code did not make.
     pub fn parked(&mut self) -> Result<(), Mismatch> {
-        self.cursor.parked(&self.instance)
+        self.cursor.parked(&self.instance)?;
+        if self.may_run() && !self.cursor.wants_to_run(&self.instance) {
+            self.recall_next();
+        }
+        Ok(())
     }
 
     /// The code has ended. While replaying an orchestration that ended so, it
@@ -257,6 +265,7 @@ impl Orchestration {
         if self.cursor.is_replaying() {
             return self.cursor.returned(&self.instance, &result);
         }
+        self.recall_all();
         match result {
             Ok(output) => match self.left_open() {
                 None if self.cursor.again.is_some() => {}

@@ -19,7 +19,7 @@ impl Inner {
                     // What comes needs no code, unless it turns out that the
                     // saga goes forward: then it runs from its beginning.
                     if body.resident.take().is_some() {
-                        orchestration.rewind();
+                        orchestration.start_over();
                     }
                     return;
                 }
@@ -136,7 +136,7 @@ impl Inner {
         body.resident = None;
         let mut guest = guest::lock(&body.guest);
         guest.orchestration.block(reason);
-        guest.orchestration.rewind();
+        guest.orchestration.start_over();
     }
 }
 
