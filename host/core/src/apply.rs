@@ -313,8 +313,10 @@ impl Instance {
             return;
         }
         found.attempts = match found.state {
-            TaskState::Running { attempt } | TaskState::Stuck { attempt, .. } => attempt,
-            TaskState::Retrying { attempt, .. } => attempt - 1,
+            // That a retry began is not journaled.
+            TaskState::Running { attempt }
+            | TaskState::Retrying { attempt, .. }
+            | TaskState::Stuck { attempt, .. } => attempt,
             _ => 0,
         };
         match (&found.kind, &found.state) {
