@@ -168,12 +168,12 @@ fn node() -> Command {
 
 #[test]
 fn the_javascript_client_drives_the_host() {
-    drive(node(), &["rpc"], 18);
+    drive(node(), &["rpc"], 19);
 }
 
 #[test]
 fn the_javascript_client_drives_the_host_by_the_urls_it_is_given() {
-    drive(node(), &["urls"], 18);
+    drive(node(), &["urls"], 19);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn the_python_client_drives_the_host() {
     // No compiled files beside the sources, nothing of the user's own packages.
     python.args(["-B", "-s"]).arg(scripts("python").join("checks.py"));
     python.env("PYTHONPATH", packages).env("PYTHONIOENCODING", "utf-8");
-    drive(python, &[], 19);
+    drive(python, &[], 20);
 }
 
 /// The example of this language in the guide to the HTTP API, for this host.

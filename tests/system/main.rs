@@ -15,6 +15,7 @@ mod orders;
 mod reference;
 mod reference_manage;
 mod retention;
+mod rewind;
 mod rules;
 mod scale;
 mod schedule;

@@ -89,6 +89,12 @@ impl Orchestration {
         self.may_run() && self.cursor.wants_to_run(&self.instance)
     }
 
+    /// Whether the code has not run since the beginning, or since it was last
+    /// rewound.
+    pub fn is_at_its_beginning(&self) -> bool {
+        !self.cursor.has_begun()
+    }
+
     /// Whether the code has a say in what comes next: the orchestration has
     /// not ended, is not suspended or undone as a whole, and the code has not
     /// failed past the pivot.

@@ -30,10 +30,11 @@ impl NotLoaded {
 }
 
 impl Inner {
-    pub(crate) async fn load(&self, cell: &Cell) -> Result<Box<Body>, NotLoaded> {
+    /// One that has ended is loaded only where `ended` says so.
+    pub(crate) async fn load(&self, cell: &Cell, ended: bool) -> Result<Box<Body>, NotLoaded> {
         let (row, chunks) = self.read_instance(&cell.id).await?;
         let status = row.summary.status;
-        if status.is_terminal() {
+        if status.is_terminal() && !ended {
             return Err(NotLoaded::Ended(status));
         }
         let mut orchestration =

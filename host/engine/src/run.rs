@@ -92,9 +92,9 @@ impl Inner {
         }
     }
 
-    /// The component that an orchestration which begins anew runs on: the one
+    /// The component that an orchestration which begins again runs on: the one
     /// that is deployed; the one it had, where none is.
-    fn newest(&self, guest: &Guest) -> String {
+    pub(crate) fn newest(&self, guest: &Guest) -> String {
         let started = guest.orchestration.instance().started();
         match self.runtime.function(&started.name) {
             Some(function) if function.kind == FunctionKind::Orchestrator => {

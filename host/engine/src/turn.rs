@@ -62,6 +62,24 @@ async fn work(inner: Arc<Inner>, cell: Arc<Cell>) {
     }
 }
 
+fn is_rewind(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Asked { command: Command::Rewind { .. }, .. }
+            | Message::Told { command: Command::Rewind { .. } }
+    )
+}
+
+/// One that is rewound goes on with the newest component.
+fn on_newest(command: Command, newest: Option<&String>) -> Command {
+    match command {
+        Command::Rewind { reason, parent, .. } => {
+            Command::Rewind { reason, digest: newest.cloned(), parent }
+        }
+        command => command,
+    }
+}
+
 /// A start is a turn of its own; everything else that has arrived is one.
 fn next_batch(inbox: &mut Vec<Message>) -> Vec<Message> {
     let is_start = |message: &Message| matches!(message, Message::Start { .. });
@@ -142,7 +160,8 @@ impl Inner {
             None if batch.iter().all(|message| matches!(message, Message::Flush)) => {
                 return After::Drop;
             }
-            None => match self.load(cell).await {
+            // One that has ended may begin again.
+            None => match self.load(cell, batch.iter().any(is_rewind)).await {
                 Ok(body) => body,
                 Err(NotLoaded::Unavailable(error)) => {
                     return self.store_failed(batch, &error);
@@ -161,18 +180,21 @@ impl Inner {
         let mut finished = Vec::new();
         let mut again = Vec::new();
         let mut flush = false;
-        {
+        let rewound = {
             let mut guest = guest::lock(&body.guest);
+            let newest = batch.iter().any(is_rewind).then(|| self.newest(&guest));
             let orchestration = &mut guest.orchestration;
             orchestration.at(self.clock().now());
             for message in batch {
                 match message {
-                    Message::Asked { command, ack } => match orchestration.handle(command) {
-                        Ok(()) => acks.push(ack),
-                        Err(rejected) => {
-                            let _ = ack.send(Err(CommandError::rejected(&cell.id, rejected)));
+                    Message::Asked { command, ack } => {
+                        match orchestration.handle(on_newest(command, newest.as_ref())) {
+                            Ok(()) => acks.push(ack),
+                            Err(rejected) => {
+                                let _ = ack.send(Err(CommandError::rejected(&cell.id, rejected)));
+                            }
                         }
-                    },
+                    }
                     Message::Ended { execution, command } => {
                         if execution != body.execution {
                             continue;
@@ -185,6 +207,7 @@ impl Inner {
                         let _ = orchestration.handle(command);
                     }
                     Message::Told { command } => {
+                        let command = on_newest(command, newest.as_ref());
                         again.push(Message::Told { command: command.clone() });
                         // Only what somebody asked for is ever rejected.
                         let _ = orchestration.handle(command);
@@ -197,6 +220,11 @@ impl Inner {
                     Message::Start { .. } => {}
                 }
             }
+            orchestration.is_at_its_beginning()
+        };
+        if rewound {
+            // What of its code was in memory had come to its end.
+            body.resident = None;
         }
         self.run(&mut body).await;
         self.commit(cell, body, Asked { acks, finished, again, flush }).await

@@ -121,6 +121,9 @@ impl From<CommandError> for ApiError {
             CommandError::NotTerminal { .. } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "InstanceNotEnded", message)
             }
+            CommandError::NotFailed { .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "InstanceNotFailed", message)
+            }
             CommandError::PastPivot { .. } => Self::conflict("PastPivot", message),
             CommandError::Undoing { .. } => Self::conflict("BeingUndone", message),
             CommandError::NoSuchStep { .. } => {
