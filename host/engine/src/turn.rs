@@ -180,11 +180,12 @@ impl Inner {
         let mut finished = Vec::new();
         let mut again = Vec::new();
         let mut flush = false;
-        let rewound = {
+        let (over, rewound) = {
             let mut guest = guest::lock(&body.guest);
             let newest = batch.iter().any(is_rewind).then(|| self.newest(&guest));
             let orchestration = &mut guest.orchestration;
             orchestration.at(self.clock().now());
+            let was_over = orchestration.instance().end().is_some();
             for message in batch {
                 match message {
                     Message::Asked { command, ack } => {
@@ -220,8 +221,13 @@ impl Inner {
                     Message::Start { .. } => {}
                 }
             }
-            orchestration.is_at_its_beginning()
+            let over = was_over && orchestration.instance().end().is_some();
+            (over && acks.is_empty(), orchestration.is_at_its_beginning())
         };
+        if over {
+            // It has ended, and nobody made it begin again.
+            return After::Drop;
+        }
         if rewound {
             // What of its code was in memory had come to its end.
             body.resident = None;
