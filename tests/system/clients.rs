@@ -177,17 +177,17 @@ pub fn python(script: &str) -> Command {
 
 #[test]
 fn the_javascript_client_drives_the_host() {
-    drive(node("checks.mjs"), &["rpc"], 18);
+    drive(node("checks.mjs"), &["rpc"], 19);
 }
 
 #[test]
 fn the_javascript_client_drives_the_host_by_the_urls_it_is_given() {
-    drive(node("checks.mjs"), &["urls"], 18);
+    drive(node("checks.mjs"), &["urls"], 19);
 }
 
 #[test]
 fn the_python_client_drives_the_host() {
-    drive(python("checks.py"), &[], 19);
+    drive(python("checks.py"), &[], 20);
 }
 
 #[test]

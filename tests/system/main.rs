@@ -22,6 +22,7 @@ mod orders;
 mod reference;
 mod reference_manage;
 mod retention;
+mod rewind;
 mod rules;
 mod scale;
 mod schedule;

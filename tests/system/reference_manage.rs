@@ -291,6 +291,38 @@ fn commands_tell_what_is_unknown_from_what_has_ended() {
 }
 
 #[test]
+fn only_what_failed_is_rewound() {
+    let (_site, server) = server();
+    let client = server.client();
+    let rewind = |id: &str| post(&client, &format!("/{id}/rewind?reason=%C3%A4+%26%20%22b%22"));
+    assert!(refused(&rewind("none"), 404).contains("none"));
+    waits(&client, "i");
+    assert!(refused(&rewind("i"), 412).contains("Running"));
+    post(&client, "/i/suspend");
+    assert!(refused(&rewind("i"), 412).contains("Suspended"));
+    post(&client, "/i/terminate");
+    client.ended("i");
+    assert!(refused(&rewind("i"), 412).contains("Terminated"));
+    assert_eq!(client.run("FanOut", &json!([2]))["runtimeStatus"], "Completed");
+    client.start_as("FanOut", "done", &json!([2]));
+    client.ended("done");
+    assert!(refused(&rewind("done"), 412).contains("Completed"));
+    // A body does no harm, and the reason is in the history. The case of the
+    // word is free.
+    client.start_as("TestOrchTrap", "failed", &Value::Null);
+    client.ended("failed");
+    let path = at("/failed/REWIND?reason=once");
+    let answer = client.post(&path, &json!({ "reason": "from the body" }));
+    assert_eq!((answer.status, &answer.body), (202, &Value::Null));
+    assert_eq!(client.ended("failed")["runtimeStatus"], "Failed", "it traps again");
+    let history = client.history("failed");
+    let rewound: Vec<_> =
+        history.iter().filter(|event| event["EventType"] == "ExecutionRewound").collect();
+    assert_eq!(rewound.len(), 1, "{history:?}");
+    assert_eq!(rewound[0]["Reason"], "once");
+}
+
+#[test]
 fn a_restart_answers_as_a_start_does() {
     let (_site, server) = server();
     let client = server.client();
@@ -325,6 +357,7 @@ fn a_wrong_verb_or_path_is_404() {
         ("GET PUT DELETE", "/instances/i/terminate"),
         ("GET PUT DELETE", "/instances/i/suspend"),
         ("GET PUT DELETE", "/instances/i/resume"),
+        ("GET PUT DELETE", "/instances/i/rewind"),
         ("GET PUT DELETE", "/instances/i/restart"),
         ("GET POST", ""),
         ("GET POST", "/orchestrators"),

@@ -253,7 +253,7 @@ impl Code {
     ) -> Result<(), Broken> {
         self.runs += 1;
         let mut orchestration = orchestration.clone();
-        orchestration.rewind();
+        orchestration.start_over();
         let (mut fiber, guest) = self.start(program, VecDeque::new(), true)?;
         let end = resume(program, &mut fiber, &guest, &mut orchestration);
         let differs = |now: String| Broken::Differs { before: "what it had done".into(), now };

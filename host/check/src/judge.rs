@@ -123,11 +123,8 @@ impl World {
             Some(_) => "continues as new",
             None => "ends Completed",
         };
-        let detail = format!(
-            "the saga {ends}, {} in place, and {} not",
-            are(in_place),
-            are(&missing)
-        );
+        let detail =
+            format!("the saga {ends}, {} in place, and {} not", are(in_place), are(&missing));
         Some(Fault { rule, group, functions, detail })
     }
 

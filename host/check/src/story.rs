@@ -325,6 +325,7 @@ fn event_in_words(world: &World, machine: usize, event: &Event) -> Option<String
             let ms = fire_at.saturating_sub(world.now);
             format!("{name} sets a timer, for {} s from now", ms as f64 / 1000.0)
         }
+        Event::Rewound { .. } => format!("{name} is rewound, and begins again"),
         Event::TimerFired { .. } => "the timer fires".to_owned(),
         Event::EventAwaited { name: event, .. } => format!("{name} waits for the event {event}"),
         Event::Sent(Letter { to, parcel, .. }) => {

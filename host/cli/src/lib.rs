@@ -110,6 +110,8 @@ enum Command {
     Suspend(pause::SuspendArgs),
     /// Let a suspended orchestrator's code go on
     Resume(pause::ResumeArgs),
+    /// Let an instance that failed begin again, and keep what it has done
+    Rewind(pause::RewindArgs),
     /// Start an orchestration once more, with the same input
     Restart(pause::RestartArgs),
     /// Skip the clock of `dev` to the next timer, retry or schedule
@@ -170,6 +172,7 @@ fn run(command: Command) -> Result<()> {
         Command::Repair(args) => on_one_core(undo::repair(args)),
         Command::Suspend(args) => on_one_core(pause::suspend(args)),
         Command::Resume(args) => on_one_core(pause::resume(args)),
+        Command::Rewind(args) => on_one_core(pause::rewind(args)),
         Command::Restart(args) => on_one_core(pause::restart(args)),
         Command::Skip(args) => on_one_core(clock::skip(args)),
         Command::Terminate(args) => on_one_core(instances::terminate(args)),

@@ -105,6 +105,13 @@ impl Steps {
             Event::Resumed { reason } => {
                 format!("{} {}", paint.green("resumed"), shorten(reason, 1_000))
             }
+            Event::Rewound { reason, .. } => {
+                format!("{} {}", paint.yellow("rewound"), shorten(reason, 1_000))
+            }
+            Event::Recalled { task, .. } => {
+                let done = paint.dim("(kept from before)");
+                format!("{} {} {done}", paint.green("✓"), self.task(*task))
+            }
             Event::StatusSet { status } => {
                 format!("{} {}", paint.dim("status"), value(status, paint))
             }
@@ -186,7 +193,13 @@ impl Steps {
             Event::UndoScheduled { undo, function, .. } => {
                 self.names.insert(Work::Undo(*undo), function.clone());
             }
-            Event::TaskCompleted { task, .. } | Event::ChildCompleted { task, .. } => {
+            Event::Rewound { .. } => {
+                self.names.clear();
+                self.pivots.clear();
+            }
+            Event::TaskCompleted { task, .. }
+            | Event::ChildCompleted { task, .. }
+            | Event::Recalled { task, .. } => {
                 self.past_pivot |= self.pivots.remove(task);
             }
             _ => {}

@@ -41,7 +41,7 @@ impl Orchestration {
         let carried = self.carried(keep_events, forget_before);
         let instance = &self.instance;
         let old = instance.started.clone();
-        let allowed = old.deadline.map(|deadline| deadline.saturating_sub(instance.begun_at));
+        let allowed = instance.allowed();
         let started = Started {
             input,
             execution: next_execution(&old.execution),
@@ -77,6 +77,8 @@ impl Orchestration {
                     events.push((name.clone(), input.clone()));
                 }
             }
+            // Those of before a rewind that nobody asked for again.
+            events.extend(instance.memo.events());
             let mut raised: Vec<_> = instance.raised.iter().collect();
             raised.sort_unstable_by_key(|(name, _)| *name);
             for (name, inputs) in raised {

@@ -17,7 +17,7 @@ impl Instance {
         let at = *at;
         self.events += 1;
         // That its mail was taken in is no change of what has ended.
-        if self.end.is_none() {
+        if self.end.is_none() || !matches!(event, Event::Delivered { .. }) {
             self.updated = self.updated.max(at);
         }
         match event {
@@ -30,6 +30,7 @@ impl Instance {
                 };
                 self.add_step(*task, at, kind, *scope, *pivot);
                 self.arm(*task, undo.as_ref(), at);
+                self.ask_again(*task);
             }
             Event::Begun => {
                 self.pending = false;
@@ -64,6 +65,7 @@ impl Instance {
                 };
                 self.add_step(*task, at, kind, *scope, *pivot);
                 self.arm(*task, undo.as_ref(), at);
+                self.ask_again(*task);
             }
             Event::ChildCompleted { task, output, handed } => {
                 self.take_over(*task, handed, true, at);
@@ -143,13 +145,18 @@ impl Instance {
                 }
             }
             Event::TimerCreated { task, fire_at } => {
-                self.wakes.insert((*fire_at, Wake::Task(*task)));
                 let kind = TaskKind::Timer { fire_at: *fire_at };
                 self.add_task(*task, at, kind, TaskState::Waiting, (0, false));
+                if !self.ask_again(*task) {
+                    self.wakes.insert((*fire_at, Wake::Task(*task)));
+                }
             }
             Event::EventAwaited { task, name } => {
                 let kind = TaskKind::Event { name: name.clone() };
                 self.add_task(*task, at, kind, TaskState::Waiting, (0, false));
+                if self.ask_again(*task) {
+                    return;
+                }
                 match self.raised.get_mut(name).and_then(VecDeque::pop_front) {
                     Some(input) => self.complete(*task, at, Ok(input)),
                     None => self.waits.entry(name.clone()).or_default().push_back(*task),
@@ -191,6 +198,8 @@ impl Instance {
             Event::Resumed { .. } => self.suspended = false,
             Event::StatusSet { status } => self.custom_status = Some(status.clone()),
             Event::Logged { .. } => {}
+            Event::Rewound { digest, by_parent, .. } => self.rewind(at, digest, *by_parent),
+            Event::Recalled { task, at } => self.recall(*task, *at),
             Event::Blocked(reason) => {
                 if let BlockedReason::PastPivot { failure } = reason {
                     self.code_failed(failure);
@@ -239,6 +248,8 @@ impl Instance {
             unknown: false,
             mended: None,
             given_up: None,
+            key: None,
+            attempts: 0,
         });
     }
 
@@ -314,6 +325,13 @@ impl Instance {
         if matches!(found.state, TaskState::Done(_) | TaskState::Cancelled) {
             return;
         }
+        found.attempts = match found.state {
+            // That a retry began is not journaled.
+            TaskState::Running { attempt }
+            | TaskState::Retrying { attempt, .. }
+            | TaskState::Stuck { attempt, .. } => attempt,
+            _ => 0,
+        };
         match (&found.kind, &found.state) {
             (TaskKind::Activity { .. } | TaskKind::Child { .. }, state) => {
                 match state {
@@ -417,6 +435,7 @@ impl Instance {
     }
 
     fn cancel(&mut self, task: TaskId) {
+        self.give_back(task);
         let Some(found) = self.tasks.get_mut(task as usize) else {
             return;
         };
@@ -440,12 +459,15 @@ impl Instance {
 
     fn finish(&mut self, end: End) {
         self.release_locks();
+        // One that failed may be rewound, and then waits for them again.
+        if !matches!(end, End::Failed(_)) {
+            self.raised.clear();
+        }
         self.end = Some(end);
         self.blocked = None;
         self.unwinds.clear();
         self.stuck.clear();
         self.wakes.clear();
         self.waits.clear();
-        self.raised.clear();
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::instance::Attempt;
 use crate::{
-    ChildPolicy, Failure, HandedUndo, JournalError, Json, Letter, Logs, Millis, Parcel, Post,
-    Record, Repair, RuntimeStatus, TaskId, UndoId, Work,
+    ChildPolicy, Failure, HandedUndo, JournalError, Json, Letter, Logs, Millis, Parcel, Parent,
+    Post, Record, Repair, RuntimeStatus, TaskId, UndoId, Work,
 };
 
 /// What comes in from outside the orchestration.
@@ -55,6 +55,18 @@ pub enum Command {
     Cancel {
         /// Why.
         reason: String,
+    },
+    /// Somebody wants it to begin again, after it failed.
+    Rewind {
+        /// Why.
+        reason: String,
+        /// The component that it is to run on; the one it had, where there is
+        /// none.
+        digest: Option<String>,
+        /// Where its parent was rewound and wants this: the step that it is,
+        /// and which rewind of the parent, from 1. What the parent has said
+        /// before, or says to the wrong one, changes nothing.
+        parent: Option<(Parent, u32)>,
     },
     /// The parent is undone: what runs is ended, and what was done is handed
     /// over.
@@ -113,6 +125,9 @@ pub enum Rejected {
     /// The orchestration has ended.
     #[error("the instance has already ended ({0})")]
     Ended(RuntimeStatus),
+    /// It has not failed, and so cannot be rewound.
+    #[error("only an instance that failed can be rewound; this one is {0}")]
+    NotFailed(RuntimeStatus),
     /// It can only go forward.
     #[error("the saga is past its pivot: it can only go forward, and cannot be undone")]
     PastPivot,
@@ -151,6 +166,10 @@ pub struct ChildStart {
     pub policy: ChildPolicy,
     /// Whether it may have been started before.
     pub again: bool,
+    /// Where this orchestration was rewound, and the child had failed before
+    /// that: which rewind it was, from 1. The child is rewound, too, if it
+    /// has not been by then.
+    pub rewind: Option<u32>,
 }
 
 /// A child orchestration that is to end.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CallPolicy, ChildPolicy, Compensation, EntityId, Failure, HandedUndo, Json, Letter, Millis,
-    Post, Repair, ScopeId, Started, StepOutcome, TaskId, UndoId,
+    LogLevel, Post, Repair, ScopeId, Started, StepOutcome, TaskId, UndoId,
 };
 
 /// What was written to stdout and stderr during an attempt, up to a limit.
@@ -27,17 +27,6 @@ impl Logs {
     pub fn is_empty(&self) -> bool {
         self.stdout.is_empty() && self.stderr.is_empty() && !self.truncated
     }
-}
-
-/// How important a log line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
-pub enum LogLevel {
-    Debug,
-    Info,
-    Warn,
-    Error,
 }
 
 /// Why a saga is undone as a whole. The orchestrator's code does not run any
@@ -368,7 +357,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Post>,
     },
-    /// The orchestrator sent something to another instance or to an entity.
+    /// The orchestrator sent something to another instance or to an entity. A
+    /// letter of number 0 was sent before a rewind, and is not sent again.
     Sent(Letter),
     /// The orchestrator called an operation of an entity.
     EntityCalled {
@@ -449,6 +439,27 @@ pub enum Event {
         /// The input.
         input: Json,
     },
+    /// It had failed, and its code begins again: what was completed and not
+    /// undone is kept, the rest is done again. What comes after this event is
+    /// all that the code did from then on.
+    Rewound {
+        /// What the one said who wanted it.
+        reason: String,
+        /// The digest of the component it runs on from here.
+        digest: String,
+        /// Where its parent was rewound, and this is a part of that: which
+        /// rewind of the parent, from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by_parent: Option<u32>,
+    },
+    /// The code asked again for what was completed before it was rewound, and
+    /// is told so.
+    Recalled {
+        /// The task.
+        task: TaskId,
+        /// When it was completed.
+        at: Millis,
+    },
     /// The orchestration cannot go on for now.
     Blocked(BlockedReason),
     /// What blocked it is gone.
@@ -477,38 +488,4 @@ pub enum Event {
 
 fn is_zero(scope: &ScopeId) -> bool {
     *scope == 0
-}
-
-/// An event and when it was journaled. Written as `[time, event]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record(pub Millis, pub Event);
-
-/// Why a chunk of a journal cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("chunk {chunk} of the journal cannot be read: {source}")]
-pub struct JournalError {
-    /// Which chunk, from 0.
-    pub chunk: usize,
-    /// What is wrong with it.
-    #[source]
-    pub source: serde_json::Error,
-}
-
-/// The chunk that is stored for the events of one turn: a JSON array.
-///
-/// # Errors
-/// When an event cannot be written as JSON, which no event the host makes
-/// does.
-pub fn encode_chunk(records: &[Record]) -> Result<Vec<u8>, serde_json::Error> {
-    let mut bytes = Vec::with_capacity(64 + 192 * records.len());
-    serde_json::to_writer(&mut bytes, records)?;
-    Ok(bytes)
-}
-
-/// The events of one stored chunk; `chunk` is its number, for the error.
-///
-/// # Errors
-/// Where the chunk is damaged, or was written by a later version.
-pub fn decode_chunk(chunk: usize, bytes: &[u8]) -> Result<Vec<Record>, JournalError> {
-    serde_json::from_slice(bytes).map_err(|source| JournalError { chunk, source })
 }

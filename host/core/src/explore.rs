@@ -199,6 +199,7 @@ impl Instance {
     /// compares has to compare, too, how far the code has come.
     pub fn write_state(&self, now: Millis, code: bool, state: &mut impl Hasher) {
         (self.past_pivot, self.open_pivots).hash(state);
+        self.memo.write_state(code, state);
         match &self.end {
             None => 0u8.hash(state),
             Some(End::Completed(output)) => (1u8, output.as_str()).hash(state),
@@ -291,6 +292,7 @@ impl Instance {
             }
             TaskState::Done(_) => (5u8, self.outcome(task)).hash(state),
             TaskState::Cancelled => 6u8.hash(state),
+            TaskState::Kept => 7u8.hash(state),
         }
     }
 

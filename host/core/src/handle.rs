@@ -30,6 +30,9 @@ impl Orchestration {
     /// # Errors
     /// When somebody asked for something that cannot be done any more.
     pub fn handle(&mut self, command: Command) -> Result<(), Rejected> {
+        if let Command::Rewind { reason, digest, parent } = command {
+            return self.rewind(reason, digest, parent);
+        }
         if self.instance.end.is_some() {
             return match command {
                 Command::Letter { post, .. } | Command::RaiseEvent { from: Some(post), .. }
@@ -95,6 +98,7 @@ impl Orchestration {
                 self.child_ended(task, outcome, handed);
             }
             Command::Tick => self.tick(),
+            Command::Rewind { .. } => {}
             Command::HostLost { alive, since } => self.host_lost(&alive, since),
         }
         self.advance();
@@ -207,7 +211,7 @@ impl Orchestration {
                 // as a whole.
                 let failure = Failure { retryable: true, ..failure.clone() };
                 let attempted = Attempted {
-                    counted: attempt,
+                    counted: attempt - found.uncounted.min(attempt - 1),
                     scheduled_at: found.scheduled_at,
                     ended_at: self.now,
                     chance: self.cursor.chance(task, attempt),
@@ -326,6 +330,7 @@ impl Orchestration {
             input: input.clone(),
             policy: (**policy).clone(),
             again,
+            rewind: self.instance.rewinds_child(task, *attempt),
         };
         self.turn.children.push(start);
     }

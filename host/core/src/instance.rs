@@ -66,6 +66,9 @@ pub(crate) enum TaskState {
     /// A timer that has not fired, a wait that nothing came for, an undo that
     /// goes on.
     Waiting,
+    /// It was completed before the instance was rewound, and the code is told
+    /// so when its turn comes.
+    Kept,
     Done(Result<Json, Failure>),
     Cancelled,
 }
@@ -89,6 +92,10 @@ pub(crate) struct Task {
     pub(crate) mended: Option<Json>,
     /// The last attempt that the host gave up: its result would be late.
     pub(crate) given_up: Option<u32>,
+    /// The key of its attempts, where it is not made of its number.
+    pub(crate) key: Option<String>,
+    /// The attempts there were when it was complete.
+    pub(crate) attempts: u32,
 }
 
 /// One thing that the orchestrator asked for, in the order of asking.
@@ -209,6 +216,8 @@ pub struct Instance {
     pub(crate) sent: Vec<(String, Parcel)>,
     /// The entities it has locked, or wants to.
     pub(crate) locks: Option<Locks>,
+    /// What is left of the runs before it was rewound.
+    pub(crate) memo: crate::rewound::Memo,
 }
 
 impl Instance {
@@ -257,6 +266,7 @@ impl Instance {
             open_steps: 0,
             stuck: BTreeMap::new(),
             events: 1,
+            memo: Default::default(),
         }
     }
 
@@ -369,7 +379,8 @@ impl Instance {
 
     /// The key that every attempt of this step is given, and no other step.
     pub fn idempotency_key(&self, task: TaskId) -> String {
-        format!("{}-{task}", self.started.execution)
+        let own = self.tasks.get(task as usize).and_then(|found| found.key.clone());
+        own.unwrap_or_else(|| format!("{}-{task}", self.started.execution))
     }
 
     /// The instance id of a child, in its present attempt.

@@ -27,6 +27,16 @@ impl Instance {
         first.unwrap_or(&self.started.execution)
     }
 
+    /// What tells entities this run of it from all others: its execution, and
+    /// how often that was rewound.
+    pub fn run_id(&self) -> String {
+        let execution = &self.started.execution;
+        match self.generation() {
+            0 => execution.clone(),
+            times => format!("{execution}-r{times}"),
+        }
+    }
+
     /// The entities that it has locked.
     pub fn locked(&self) -> &[EntityId] {
         self.locks.as_ref().map_or(&[], |locks| &locks.entities[..locks.granted])
@@ -43,12 +53,15 @@ impl Instance {
             Event::Sent(letter) => {
                 self.asked.push(Asked::Sent(self.sent.len() as u32));
                 self.sent.push((letter.to.clone(), letter.parcel.clone()));
-                self.outbox.put(letter.to.clone(), letter.parcel.clone());
+                match letter.number {
+                    0 => self.memo.take_sent(&letter.to, &letter.parcel),
+                    _ => self.outbox.put(letter.to.clone(), letter.parcel.clone()),
+                }
             }
             Event::EntityCalled { task, entity, operation, input, refused } => {
                 let (entity, operation, input) = (entity.clone(), operation.clone(), input.clone());
                 let to = entity.instance_id();
-                let execution = self.started.execution.clone();
+                let execution = self.run_id();
                 let parcel = Parcel::Call {
                     operation: operation.clone(),
                     input: input.clone(),
@@ -59,6 +72,7 @@ impl Instance {
                 self.add_task(*task, at, kind, TaskState::Waiting, (0, false));
                 match refused {
                     Some(failure) => self.complete(*task, at, Err(failure.clone())),
+                    None if self.ask_again(*task) => {}
                     None => self.outbox.put(to, parcel),
                 }
             }
@@ -98,7 +112,7 @@ impl Instance {
     /// complete.
     fn lock_next(&mut self, at: Millis) {
         let Some(Locks { task, entities, granted }) = &self.locks else { return };
-        let (task, execution) = (*task, self.started.execution.clone());
+        let (task, execution) = (*task, self.run_id());
         match entities.get(*granted) {
             Some(entity) => self.outbox.put(entity.instance_id(), Parcel::Lock { task, execution }),
             None => self.complete(task, at, Ok(Json::null())),
@@ -110,7 +124,7 @@ impl Instance {
     pub(crate) fn release_locks(&mut self) -> Option<TaskId> {
         let Locks { task, entities, granted } = self.locks.take()?;
         for entity in entities.iter().take(granted + 1) {
-            let execution = self.started.execution.clone();
+            let execution = self.run_id();
             self.outbox.put(entity.instance_id(), Parcel::Unlock { execution });
         }
         Some(task)
@@ -145,7 +159,9 @@ impl Orchestration {
 
     pub(crate) fn send(&mut self, to: String, parcel: Parcel) -> u32 {
         let place = self.instance.sent.len() as u32;
-        let number = self.instance.outbox.count() + 1;
+        // What was sent before a rewind is not sent again.
+        let again = self.instance.memo.has_sent(&to, &parcel);
+        let number = if again { 0 } else { self.instance.outbox.count() + 1 };
         self.record(Event::Sent(Letter { number, to, parcel }));
         place
     }
@@ -187,7 +203,7 @@ impl Orchestration {
                 let waits = found.is_some_and(|found| {
                     matches!(found.kind, TaskKind::Call { .. }) && found.state == TaskState::Waiting
                 });
-                if waits && instance.end.is_none() && execution == instance.started.execution {
+                if waits && instance.end.is_none() && execution == instance.run_id() {
                     self.record(Event::EntityAnswered { task, outcome });
                 }
             }
@@ -196,7 +212,7 @@ impl Orchestration {
                 let entity = next.and_then(|locks| locks.entities.get(locks.granted)).cloned();
                 if let Some(entity) = entity
                     && entity.instance_id() == from
-                    && execution == instance.started.execution
+                    && execution == instance.run_id()
                 {
                     self.record(Event::LockGranted { task, entity });
                 }

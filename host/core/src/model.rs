@@ -211,6 +211,17 @@ impl Default for CallPolicy {
     }
 }
 
+/// How important a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
 /// Words by which an instance can be found, each with a value.
 pub type Tags = BTreeMap<String, String>;
 

@@ -76,7 +76,7 @@ impl Orchestration {
 
     /// Forgets how far the code had come: it is not in memory any more, and
     /// has to be run again from its beginning.
-    pub fn rewind(&mut self) {
+    pub fn start_over(&mut self) {
         self.cursor = Cursor::new(&self.instance, true);
     }
 
@@ -90,6 +90,12 @@ impl Orchestration {
     /// something completed that it was not given.
     pub fn wants_to_run(&self) -> bool {
         self.may_run() && self.cursor.wants_to_run(&self.instance)
+    }
+
+    /// Whether the code has not run since the beginning, or since it was last
+    /// rewound.
+    pub fn is_at_its_beginning(&self) -> bool {
+        !self.cursor.has_begun()
     }
 
     /// Whether the code has a say in what comes next: the orchestration has
@@ -160,7 +166,7 @@ impl Orchestration {
                 let undo = undo.filter(|_| !self.instance.past_pivot);
                 let impossible = undo.as_ref().and_then(not_deployed);
                 self.record(Event::Scheduled { task, function, input, policy, undo, scope, pivot });
-                match impossible {
+                match impossible.filter(|_| !self.instance.is_kept(task)) {
                     None => self.attempt(Work::Step(task)),
                     Some(failure) => self.record(Event::AttemptFailed {
                         task,
@@ -174,8 +180,10 @@ impl Orchestration {
             }
             Request::Child { function, input, undo, id, policy, by_hand, scope, pivot } => {
                 let undo = undo.filter(|_| !self.instance.past_pivot);
-                let id =
-                    id.unwrap_or_else(|| format!("{}:{task:04x}", self.instance.started.execution));
+                let id = id.unwrap_or_else(|| {
+                    let own = undo.as_ref().is_some_and(|undo| undo.digest.is_some());
+                    self.instance.derived_child_id(task, &function, &input, (by_hand, own))
+                });
                 let bad_id = check_instance_id(&id).err().map(bad_child_id);
                 let locks = || self.instance.locks_held("a child orchestration");
                 let impossible = undo.as_ref().and_then(not_deployed).or(bad_id).or_else(locks);
@@ -191,7 +199,7 @@ impl Orchestration {
                     policy,
                 };
                 self.record(event);
-                match impossible {
+                match impossible.filter(|_| !self.instance.is_kept(task)) {
                     None => self.start_child(task, false),
                     Some(failure) => {
                         let (retry_at, handed) = (None, Vec::new());
@@ -203,8 +211,9 @@ impl Orchestration {
                 self.record(Event::TimerCreated { task, fire_at });
                 // One that is already due fires in this turn. Whatever else is
                 // due waits for its tick: a deadline that passed here would
-                // end the saga while its code goes on asking.
-                if fire_at <= self.now {
+                // end the saga while its code goes on asking. After a rewind,
+                // what was completed before it comes first.
+                if fire_at <= self.now && self.instance.memo.is_empty() {
                     self.record(Event::TimerFired { task });
                 }
             }
@@ -230,6 +239,7 @@ impl Orchestration {
             Request::Lock { entities } => self.lock(task, entities),
             Request::Unlock => self.record(Event::LocksReleased),
             Request::Compensate { scope } => {
+                self.recall_all();
                 self.record(Event::CompensationRequested { task, scope });
                 self.advance();
             }
@@ -263,7 +273,11 @@ impl Orchestration {
     /// # Errors
     /// When the journal has requests that the code did not make.
     pub fn parked(&mut self) -> Result<(), Mismatch> {
-        self.cursor.parked(&self.instance)
+        self.cursor.parked(&self.instance)?;
+        if self.may_run() && !self.cursor.wants_to_run(&self.instance) {
+            self.recall_next();
+        }
+        Ok(())
     }
 
     /// The code has ended. While replaying an orchestration that ended so, it
@@ -275,6 +289,7 @@ impl Orchestration {
         if self.cursor.is_replaying() {
             return self.cursor.returned(&self.instance, &result);
         }
+        self.recall_all();
         match result {
             Ok(output) => match self.left_open() {
                 None if self.cursor.again.is_some() => {}

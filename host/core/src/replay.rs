@@ -95,6 +95,10 @@ impl Cursor {
         }
     }
 
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     pub(crate) fn is_replaying(&self) -> bool {
         self.replaying
     }

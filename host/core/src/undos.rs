@@ -50,6 +50,12 @@ impl Undo {
     pub(crate) fn handed_as(&self) -> Option<(&str, u32)> {
         self.handed.as_ref().map(|(undone, stage)| (undone.key.as_str(), *stage))
     }
+
+    /// As a child handed it over, if one did.
+    pub(crate) fn as_handed(&self) -> Option<HandedUndo> {
+        let (undone, stage) = self.handed.clone()?;
+        Some(HandedUndo { compensation: self.compensation.clone(), undone, stage })
+    }
 }
 
 /// Counts of undos, so that a status costs nothing.

@@ -67,6 +67,7 @@ impl Orchestration {
     }
 
     pub(crate) fn unwind(&mut self, cause: Cause) {
+        self.recall_all();
         let instance = &self.instance;
         let nothing_to_do = instance.open_steps == 0
             && instance.stuck.is_empty()

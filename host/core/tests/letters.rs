@@ -419,3 +419,83 @@ fn an_answer_is_taken_once_and_only_by_the_execution_that_called() {
     let turn = saga.end_turn();
     assert_eq!(turn.records.iter().filter(|Record(_, event)| answered(event)).count(), 1);
 }
+
+/// Fails, and is rewound.
+fn fail_and_rewind(saga: &mut Orchestration) -> Turn {
+    let failure = Failure::host(FailureKind::Trap, "trapped");
+    saga.returned(Err(failure)).expect("nothing is replayed");
+    let turn = saga.end_turn();
+    let command = Command::Rewind { reason: "x".into(), digest: None, parent: None };
+    saga.handle(command).expect("it has failed");
+    turn
+}
+
+#[test]
+fn what_was_sent_before_a_rewind_is_not_sent_again() {
+    let send = |saga: &mut Orchestration, name: &str| {
+        let parcel = Parcel::Event { name: name.into(), input: json("1") };
+        saga.request(Request::Send { to: "other".into(), parcel }).expect("a new request");
+    };
+    let mut saga = saga();
+    send(&mut saga, "A");
+    send(&mut saga, "A");
+    send(&mut saga, "B");
+    let called = call(&mut saga, "a");
+    let chunk = |turn: &Turn| encode_chunk(&turn.records).expect("events are JSON");
+    let mut chunks = vec![chunk(&fail_and_rewind(&mut saga))];
+    assert_eq!(saga.instance().status(), RuntimeStatus::Running);
+    send(&mut saga, "B");
+    send(&mut saga, "A");
+    send(&mut saga, "C");
+    assert_eq!(call(&mut saga, "a"), called);
+    let turn = saga.end_turn();
+    let sent: Vec<_> = turn.letters.iter().map(|letter| letter.number).collect();
+    assert_eq!(sent, [5, 6], "C, and the call, which was not answered");
+    chunks.push(chunk(&turn));
+    let loaded = Orchestration::load(&chunks).expect("a whole journal");
+    assert_eq!(loaded.instance(), saga.instance());
+
+    // The answer to the call of before is not one to this call.
+    let answer = |saga: &mut Orchestration, execution: String, output| {
+        let parcel = Parcel::Answer { task: called, execution, outcome: Ok(json(output)) };
+        let post = Post { origin: "a".into(), number: 1 };
+        let command = Command::Letter { post, from: "@Account@a".into(), parcel };
+        saga.handle(command).expect("never rejected");
+    };
+    let execution = saga.instance().started().execution.clone();
+    answer(&mut saga, execution, "1");
+    assert_eq!(outcome(&mut saga, called), None);
+    let run = saga.instance().run_id();
+    answer(&mut saga, run, "2");
+    assert_eq!(outcome(&mut saga, called), Some(Ok(json("2"))));
+
+    // Once more: now the call is answered, and one A is left.
+    fail_and_rewind(&mut saga);
+    for name in ["A", "A", "A", "B", "C"] {
+        send(&mut saga, name);
+    }
+    assert_eq!(call(&mut saga, "a"), 0);
+    saga.parked().expect("nothing is replayed");
+    let turn = saga.end_turn();
+    let sent: Vec<_> = turn.letters.iter().map(|letter| letter.number).collect();
+    assert_eq!(sent, [7], "there were two of A");
+}
+
+#[test]
+fn locks_are_asked_for_again_after_a_rewind() {
+    let mut saga = saga();
+    let task = lock(&mut saga, &["a"]);
+    grant(&mut saga, task, "a");
+    let turn = fail_and_rewind(&mut saga);
+    let a = || "@Account@a".to_owned();
+    assert_eq!(went(&turn), [(a(), "lock"), (a(), "unlock")]);
+    let task = lock(&mut saga, &["a"]);
+    assert_eq!(went(&saga.end_turn()), [(a(), "lock")]);
+    grant(&mut saga, task, "a");
+    assert_eq!(outcome(&mut saga, task), None, "that was for the run before");
+    let parcel = Parcel::Granted { task, execution: saga.instance().run_id() };
+    let (origin, number, from) = ("a".to_owned(), 2, a());
+    saga.handle(Command::Letter { post: Post { origin, number }, from, parcel })
+        .expect("not rejected");
+    assert_eq!(outcome(&mut saga, task), Some(Ok(Json::null())));
+}

@@ -261,6 +261,20 @@ impl Engine {
         self.ask(id, Command::Resume { reason: reason.to_owned() }).await
     }
 
+    /// Lets an instance that failed go on: its code runs again from its
+    /// beginning, on the component that is deployed now; what was completed
+    /// and not undone is kept, the rest is done again.
+    ///
+    /// A child can be rewound by itself. Its parent, which has heard of its
+    /// failure, does not listen any more.
+    ///
+    /// # Errors
+    /// When there is no such instance, it has not failed, or the store failed.
+    pub async fn rewind(&self, id: &str, reason: &str) -> Result<(), CommandError> {
+        let reason = reason.to_owned();
+        self.ask(id, Command::Rewind { reason, digest: None, parent: None }).await
+    }
+
     /// Undoes a saga, and then ends it. When this returns, that is journaled,
     /// and goes on by itself. To cancel one that is being undone already is no
     /// error.

@@ -116,6 +116,13 @@ impl Inner {
             }
             _ => Err(format!("no orchestrator '{}' is deployed", child.function)),
         };
+        if let Some(times) = child.rewind {
+            // Before the start, which does nothing to one that is there.
+            let reason = "its parent was rewound".to_owned();
+            let parent = Some((parent.clone(), times));
+            let command = Command::Rewind { reason, digest: None, parent };
+            self.deliver(&child.id, Message::Told { command });
+        }
         let started = match started {
             Ok(started) => Ok((self.begin(&child.id, started.clone(), Replace::Nothing), started)),
             Err(message) => Err(Failure::host(FailureKind::NotStarted, message)),

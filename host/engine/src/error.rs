@@ -84,6 +84,14 @@ pub enum CommandError {
         /// How it ended.
         status: RuntimeStatus,
     },
+    /// It has not failed, and so cannot be rewound.
+    #[error("instance '{id}' cannot be rewound: it has not failed, it is {status}")]
+    NotFailed {
+        /// The id.
+        id: String,
+        /// Its status.
+        status: RuntimeStatus,
+    },
     /// It can only go forward.
     #[error("instance '{id}' is past its pivot: it can only go forward, and cannot be undone")]
     PastPivot {
@@ -151,6 +159,7 @@ impl CommandError {
         let id = id.to_owned();
         match rejected {
             Rejected::Ended(status) => CommandError::Terminal { id, status },
+            Rejected::NotFailed(status) => CommandError::NotFailed { id, status },
             Rejected::PastPivot => CommandError::PastPivot { id },
             Rejected::Undoing => CommandError::Undoing { id },
             Rejected::NoSuchStep(step) => CommandError::NoSuchStep { id, step },

@@ -129,7 +129,7 @@ impl OrchestrationHost for Guest {
         input: Json,
         at: Option<Millis>,
     ) -> Result<(), Stop> {
-        let execution = Some(self.orchestration.instance().started().execution.clone());
+        let execution = Some(self.orchestration.instance().run_id());
         let parcel = Parcel::Signal { operation, input, at, execution };
         self.request(Request::Send { to: entity.instance_id(), parcel }).map(drop)
     }

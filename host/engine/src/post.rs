@@ -76,8 +76,7 @@ impl Inner {
     pub(crate) fn forget_before(&self) -> Millis {
         let now = self.clock().now();
         // A clock that was moved says nothing of how long it has been up.
-        let has_been_up =
-            now.saturating_sub(self.since) > REMEMBERED && !self.clock().is_movable();
+        let has_been_up = now.saturating_sub(self.since) > REMEMBERED && !self.clock().is_movable();
         if has_been_up { now.saturating_sub(REMEMBERED) } else { 0 }
     }
 

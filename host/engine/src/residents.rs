@@ -142,7 +142,7 @@ impl Residents {
                 // Results of its activities are on their way: only the code
                 // leaves, what the journal says of it stays.
                 let resident = body.resident.take();
-                guest::lock(&body.guest).orchestration.rewind();
+                guest::lock(&body.guest).orchestration.start_over();
                 drop(state);
                 drop(resident);
             } else {

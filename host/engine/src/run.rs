@@ -19,7 +19,7 @@ impl Inner {
                     // What comes needs no code, unless it turns out that the
                     // saga goes forward: then it runs from its beginning.
                     if body.resident.take().is_some() {
-                        orchestration.rewind();
+                        orchestration.start_over();
                     }
                     return;
                 }
@@ -96,9 +96,9 @@ impl Inner {
         }
     }
 
-    /// The component that an orchestration which begins anew runs on: the one
+    /// The component that an orchestration which begins again runs on: the one
     /// that is deployed; the one it had, where none is.
-    fn newest(&self, guest: &Guest) -> String {
+    pub(crate) fn newest(&self, guest: &Guest) -> String {
         let started = guest.orchestration.instance().started();
         match self.runtime.function(&started.name) {
             Some(function) if function.kind == FunctionKind::Orchestrator => {
@@ -140,7 +140,7 @@ impl Inner {
         body.resident = None;
         let mut guest = guest::lock(&body.guest);
         guest.orchestration.block(reason);
-        guest.orchestration.rewind();
+        guest.orchestration.start_over();
     }
 }
 

@@ -75,13 +75,32 @@ async fn work(inner: Arc<Inner>, cell: Arc<Cell>) {
     }
 }
 
-/// Whether it may have come before, also to an instance that has ended since.
-fn may_be_known(message: &Message) -> bool {
+/// Whether it concerns an instance that has ended as well: it may have come
+/// before that, or makes it begin again.
+fn is_for_ended(message: &Message) -> bool {
     let is_named = |command: &Command| matches!(command, Command::RaiseEvent { from: Some(_), .. });
     match message {
         Message::Letter { .. } => true,
-        Message::Asked { command, .. } => is_named(command),
-        _ => false,
+        Message::Asked { command, .. } if is_named(command) => true,
+        message => is_rewind(message),
+    }
+}
+
+fn is_rewind(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Asked { command: Command::Rewind { .. }, .. }
+            | Message::Told { command: Command::Rewind { .. } }
+    )
+}
+
+/// One that is rewound goes on with the newest component.
+fn on_newest(command: Command, newest: Option<&String>) -> Command {
+    match command {
+        Command::Rewind { reason, parent, .. } => {
+            Command::Rewind { reason, digest: newest.cloned(), parent }
+        }
+        command => command,
     }
 }
 
@@ -180,7 +199,7 @@ impl Inner {
             None if batch.iter().all(|message| matches!(message, Message::Flush)) => {
                 return After::Drop;
             }
-            None => match self.load(cell, batch.iter().any(may_be_known)).await {
+            None => match self.load(cell, batch.iter().any(is_for_ended)).await {
                 Ok(body) => body,
                 Err(NotLoaded::Unavailable(error)) => {
                     return self.store_failed(&cell.id, batch, &error);
@@ -195,18 +214,21 @@ impl Inner {
         };
         let mut asked = Asked::default();
         let Asked { acks, letters, finished, again, flush } = &mut asked;
-        {
+        let rewound = {
             let mut guest = guest::lock(&body.guest);
+            let newest = batch.iter().any(is_rewind).then(|| self.newest(&guest));
             let orchestration = &mut guest.orchestration;
             orchestration.at(self.clock().now());
             for message in batch {
                 match message {
-                    Message::Asked { command, ack } => match orchestration.handle(command) {
-                        Ok(()) => acks.push(ack),
-                        Err(rejected) => {
-                            let _ = ack.send(Err(CommandError::rejected(&cell.id, rejected)));
+                    Message::Asked { command, ack } => {
+                        match orchestration.handle(on_newest(command, newest.as_ref())) {
+                            Ok(()) => acks.push(ack),
+                            Err(rejected) => {
+                                let _ = ack.send(Err(CommandError::rejected(&cell.id, rejected)));
+                            }
                         }
-                    },
+                    }
                     Message::Ended { execution, command } => {
                         if execution != body.execution {
                             continue;
@@ -219,6 +241,7 @@ impl Inner {
                         let _ = orchestration.handle(command);
                     }
                     Message::Told { command } => {
+                        let command = on_newest(command, newest.as_ref());
                         again.push(Message::Told { command: command.clone() });
                         // Only what somebody asked for is ever rejected.
                         let _ = orchestration.handle(command);
@@ -250,6 +273,11 @@ impl Inner {
                     Message::Start { .. } => {}
                 }
             }
+            orchestration.is_at_its_beginning()
+        };
+        if rewound {
+            // What of its code was in memory had come to its end.
+            body.resident = None;
         }
         self.run(&mut body).await;
         self.counters.turn_time.observe_time(begun.elapsed());

@@ -124,6 +124,9 @@ impl From<CommandError> for ApiError {
             CommandError::Undelivered { .. } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "Undelivered", message)
             }
+            CommandError::NotFailed { .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "InstanceNotFailed", message)
+            }
             CommandError::PastPivot { .. } => Self::conflict("PastPivot", message),
             CommandError::Undoing { .. } => Self::conflict("BeingUndone", message),
             CommandError::NoSuchStep { .. } => {

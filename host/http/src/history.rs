@@ -18,10 +18,14 @@
 //! | `TaskEndedLate` | an attempt that was given up ended after all |
 //! | `DeliveryFailed` | what was sent to another instance will never arrive |
 //!
+//! So has a rewind: `ExecutionRewound`. What the code is told again after it
+//! is shown as completed once more, with `Recalled`, the time of before.
+//!
 //! A pure function of the journal, linear in its length.
 
 mod event;
 mod mail;
+mod rewind;
 mod undo;
 
 use std::collections::{HashMap, HashSet};
@@ -33,9 +37,17 @@ pub(crate) use self::event::{HistoryEvent, Show};
 use crate::time::to_ticks;
 
 /// The history that this journal tells.
-pub(crate) fn history(records: &[Record], show: Show) -> Vec<HistoryEvent<'_>> {
+///
+/// `recalled` is what [`sagahost_core::recalled`] says of it.
+pub(crate) fn history<'a>(
+    records: &'a [Record],
+    recalled: &'a [Json],
+    show: Show,
+) -> Vec<HistoryEvent<'a>> {
     let mut history = Builder {
         show,
+        recalled: recalled.iter(),
+        waits: HashMap::new(),
         events: Vec::with_capacity(records.len()),
         open: HashMap::new(),
         timers: HashMap::new(),
@@ -61,6 +73,9 @@ pub(crate) fn blocked(records: &[Record]) -> Option<&BlockedReason> {
 
 struct Builder<'a> {
     show: Show,
+    recalled: std::slice::Iter<'a, Json>,
+    /// The names of the events that are waited for.
+    waits: HashMap<TaskId, &'a str>,
     /// `None` where something stood that was folded into its end.
     events: Vec<Option<HistoryEvent<'a>>>,
     /// Where that stands which has not ended.
@@ -238,9 +253,12 @@ impl<'a> Builder<'a> {
             | Event::LockGranted { .. }
             | Event::LocksReleased
             | Event::Delivered { .. } => self.add_mail(at, event),
+            Event::Rewound { .. } | Event::Recalled { .. } => self.add_rewind(at, event),
+            Event::EventAwaited { task, name } => {
+                self.waits.insert(*task, name);
+            }
             Event::ScopeOpened { .. }
             | Event::ParallelUndo { .. }
-            | Event::EventAwaited { .. }
             | Event::TaskCancelled { .. }
             | Event::StatusSet { .. }
             | Event::Logged { .. }

@@ -118,7 +118,10 @@ pub(crate) async fn status_of(
         row = now;
         reason = history::blocked(&records).filter(|_| row.summary.blocked).cloned();
         if show_history {
-            let make = move || Json::of(&history::history(&records, show));
+            let make = move || {
+                let recalled = sagahost_core::recalled(&records);
+                Json::of(&history::history(&records, &recalled, show))
+            };
             let made = if row.summary.events > LARGE_HISTORY as u64 {
                 tokio::task::spawn_blocking(make).await.ok().and_then(Result::ok)
             } else {

@@ -1,4 +1,4 @@
-//! Suspending, resuming and restarting instances.
+//! Suspending, resuming, rewinding and restarting instances.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -39,6 +39,17 @@ pub(crate) async fn resume(
     let parts = head(&app, request).await?;
     let query = Query::parse(parts.uri.query());
     app.engine.resume(&id, query.get("reason").unwrap_or_default()).await?;
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+pub(crate) async fn rewind(
+    State(app): State<Shared>,
+    Params(id): Params<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let parts = head(&app, request).await?;
+    let query = Query::parse(parts.uri.query());
+    app.engine.rewind(&id, query.get("reason").unwrap_or_default()).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 

@@ -148,6 +148,21 @@ await check("suspend and resume", async () => {
   await assert.rejects(durable.resume("n-none", "x"), /No instance/);
 });
 
+await check("rewind", async () => {
+  const input = { dir: "/files" };
+  const id = await durable.startNew("Rewindable", { instanceId: "n-rewind", input });
+  assert.equal((await ended(durable, id)).runtimeStatus, "Failed");
+  // What was missing: this makes the file.
+  const made = { file: "/files/b", failures: 0 };
+  await ended(durable, await durable.startNew("FailingChild", { input: made }));
+  await durable.rewind(id, "the file is there");
+  const status = await ended(durable, id);
+  assert.deepEqual([status.runtimeStatus, status.output], ["Completed", { a: 1, c: 1 }]);
+  // What it says is a body that the client cannot put into words.
+  await assert.rejects(durable.rewind(id, "it has not failed: 412"));
+  await assert.rejects(durable.rewind("n-none", "x"));
+});
+
 await check("terminate", async () => {
   const id = await durable.startNew("TestWaitEvents", { instanceId: "n-end", input: waiting });
   await durable.terminate(id, "no longer needed");

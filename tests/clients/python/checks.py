@@ -152,6 +152,20 @@ async def _():
     await refused(durable.resume("p-none", "x"), "No instance with ID 'p-none' found")
 
 
+@check("rewind")
+async def _():
+    await durable.start_new("Rewindable", "p-rewind", {"dir": "/files"})
+    assert (await ended("p-rewind")).runtime_status.value == "Failed"
+    # What was missing: this makes the file.
+    await durable.start_new("FailingChild", "p-file", {"file": "/files/b", "failures": 0})
+    await ended("p-file")
+    await durable.rewind("p-rewind", "the file is there")
+    status = await ended("p-rewind")
+    assert (status.runtime_status.value, status.output) == ("Completed", {"a": 1, "c": 1})
+    await refused(durable.rewind("p-rewind", "x"), "412")
+    await refused(durable.rewind("p-none", "x"), "No instance with ID p-none found")
+
+
 @check("terminate")
 async def _():
     await durable.start_new("TestWaitEvents", "p-end", WAITING)

@@ -127,7 +127,7 @@ async fn eternal(ctx: OrchestratorContext, input: Left) -> Result<&'static str, 
     ctx.continue_as_new(&Left { left: left - 1, timer_ms })
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 struct Rewind {
     dir: String,
     /// Whether the first step has an undo, which writes `undo A` to `log`.
@@ -149,4 +149,13 @@ async fn rewindable(ctx: OrchestratorContext, input: Rewind) -> Result<Value, Fa
     ctx.activity::<()>("RequireFile", &Required { file: file("b") }).await?;
     let c: usize = ctx.activity("CountRuns", &Count { file: file("c"), once: false }).await?;
     Ok(json!({ "a": a, "c": c }))
+}
+
+/// CountRuns in the file `p` of a folder, and Rewindable as a child, `{"dir", "undo"}`. Answers with `{"p", "child"}`.
+#[sagahost::orchestrator]
+async fn rewindable_parent(ctx: OrchestratorContext, input: Rewind) -> Result<Value, Failure> {
+    let count = Count { file: format!("{}/p", input.dir), once: false };
+    let p: usize = ctx.activity("CountRuns", &count).await?;
+    let child: Value = ctx.orchestrator("Rewindable", &input).await?;
+    Ok(json!({ "p": p, "child": child }))
 }

@@ -113,6 +113,8 @@ fn what_can_be_rewound() {
     assert_eq!((undone.len(), &*undone[0].name), (1, "AppendLines"));
     let host = self::host(true);
     assert_eq!(run(&host, "Rewindable", &json!({"dir": "d"})), Ok(json!({"a": 1, "c": 2})));
+    let answer = json!({"p": 3, "child": {"a": 4, "c": 5}});
+    assert_eq!(run(&host, "RewindableParent", &json!({"dir": "d"})), Ok(answer));
 }
 
 #[test]

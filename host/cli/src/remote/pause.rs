@@ -1,4 +1,4 @@
-//! `sagahost suspend`, `resume`, `restart`.
+//! `sagahost suspend`, `resume`, `rewind`, `restart`.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -41,6 +41,23 @@ pub(crate) struct ResumeArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Its code runs again from its beginning, on what is deployed now and under the same
+id. Steps that completed and were not undone are kept; those that failed or were
+undone are done again.
+
+Exit codes: 0 taken, 3 no host, 4 there is no such instance, 6 it has not failed.")]
+pub(crate) struct RewindArgs {
+    /// The instance's id
+    id: String,
+    /// Why, for those who look at it later
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
 Starts the same orchestrator with the same input, on what is deployed now, and
 under a new id. With --same-id the old instance, which must have ended, is
 replaced.
@@ -71,6 +88,11 @@ pub(crate) async fn suspend(args: SuspendArgs) -> Result<()> {
 pub(crate) async fn resume(args: ResumeArgs) -> Result<()> {
     tell(&args.remote, &args.id, "resume", args.reason).await?;
     said(&args.remote, &args.id, "resumed")
+}
+
+pub(crate) async fn rewind(args: RewindArgs) -> Result<()> {
+    tell(&args.remote, &args.id, "rewind", args.reason).await?;
+    said(&args.remote, &args.id, "rewound")
 }
 
 pub(crate) async fn restart(args: RestartArgs) -> Result<()> {

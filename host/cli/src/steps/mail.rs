@@ -13,6 +13,8 @@ impl Steps {
     pub(super) fn mail(&self, event: &Event, paint: Paint) -> Option<String> {
         let sends = paint.cyan("→");
         Some(match event {
+            // It was sent before a rewind.
+            Event::Sent(letter) if letter.number == 0 => return None,
             Event::Sent(letter) => {
                 let to = shorten(&letter.to, RECEIVER);
                 match &letter.parcel {

@@ -266,6 +266,14 @@ impl World {
         self.turn(Some(Command::HandOver { reason: "the parent failed".into() }))
     }
 
+    /// It failed, and begins again.
+    pub fn rewind(&mut self) -> Result<(), Rejected> {
+        if self.instance().status() == RuntimeStatus::Failed {
+            self.code = None;
+        }
+        self.turn(Some(Command::Rewind { reason: "mended".into(), digest: None, parent: None }))
+    }
+
     /// Time passes until something wakes it.
     pub fn wake(&mut self) {
         let at = self.instance().wake_at().expect("it waits for a time");
@@ -313,7 +321,7 @@ impl World {
     pub fn evict(&mut self) {
         if self.orchestration.instance().end().is_none() {
             self.code = None;
-            self.orchestration.rewind();
+            self.orchestration.start_over();
         }
     }
 

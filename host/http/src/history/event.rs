@@ -61,6 +61,9 @@ pub(crate) struct HistoryEvent<'a> {
     pub(super) failure: Option<&'a Failure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fire_at: Option<String>,
+    /// When it was completed that is told again after a rewind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recalled: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scheduled_time: Option<String>,
     pub(super) timestamp: String,
@@ -165,6 +168,7 @@ impl<'a> HistoryEvent<'a> {
             details: None,
             failure: None,
             fire_at: None,
+            recalled: None,
             scheduled_time: None,
             timestamp: to_ticks(at),
             attempts: Vec::new(),

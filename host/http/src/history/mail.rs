@@ -10,6 +10,8 @@ use crate::time::to_ticks;
 impl<'a> Builder<'a> {
     pub(super) fn add_mail(&mut self, at: Millis, event: &'a Event) {
         match event {
+            // It was sent before a rewind.
+            Event::Sent(letter) if letter.number == 0 => {}
             Event::Sent(letter) => {
                 self.sent.insert(letter.number, &letter.to);
                 let (event_type, name, input, fire_at) = match &letter.parcel {

@@ -124,7 +124,8 @@ fn failed(task: TaskId, attempt: u32, retry_at: Option<Millis>) -> Event {
 fn shown(events: Vec<Event>, show: Show) -> Value {
     let records: Vec<Record> =
         (0..).zip(events).map(|(second, event)| Record(T0 + second * 1000, event)).collect();
-    serde_json::to_value(history(&records, show)).expect("JSON")
+    let recalled = sagahost_core::recalled(&records);
+    serde_json::to_value(history(&records, &recalled, show)).expect("JSON")
 }
 
 #[test]
@@ -299,14 +300,55 @@ fn what_only_we_journal_is_left_out() {
     .into_iter()
     .map(|event| Record(T0, event))
     .collect();
-    assert_eq!(history(&records, ALL).len(), 1);
+    assert_eq!(history(&records, &[], ALL).len(), 1);
     assert_eq!(blocked(&records), Some(&mismatch("activity B")));
     assert_eq!(blocked(&records[..3]), None);
 }
 
+fn rewound() -> Event {
+    Event::Rewound { reason: "mended".into(), digest: "d".into(), by_parent: None }
+}
+
+#[test]
+fn what_is_kept_in_a_rewind_is_shown_once_more() {
+    let awaited = |task| Event::EventAwaited { task, name: "Go".into() };
+    let run = [scheduled(0), Event::TimerCreated { task: 1, fire_at: T0 }, awaited(2)];
+    let end = Event::Failed { failure: Failure::host(FailureKind::Returned, "no") };
+    let mut events = vec![started()];
+    events.extend(run.clone());
+    events.push(completed(0, 1, Logs::default()));
+    events.push(Event::TimerFired { task: 1 });
+    events.push(Event::EventRaised { name: "Go".into(), input: text("7") });
+    events.extend([end, rewound()]);
+    events.extend(run);
+    events.extend((0..3).map(|task| Event::Recalled { task, at: T0 + 4_000 + u64::from(task) }));
+    let shown = shown(events, ALL);
+    let after: Vec<_> = types(&shown)
+        .into_iter()
+        .skip_while(|kind| *kind != "ExecutionRewound")
+        .filter(|kind| *kind != "TimerCreated")
+        .collect();
+    assert_eq!(after, ["ExecutionRewound", "TaskCompleted", "TimerFired", "EventRaised"]);
+    let of = |kind: &str| {
+        let all = shown.as_array().expect("a list");
+        let mut named: Vec<_> = all.iter().filter(|event| event["EventType"] == kind).collect();
+        assert_eq!(named.len(), if kind == "ExecutionRewound" { 1 } else { 2 }, "{kind}");
+        named.pop().cloned().expect("it is there")
+    };
+    assert_eq!(of("ExecutionRewound")["Reason"], "mended");
+    let task = of("TaskCompleted");
+    assert_eq!(
+        (&task["FunctionName"], &task["Recalled"]),
+        (&json!("Pay"), &json!("2018-02-28T05:18:53.0000000Z"))
+    );
+    assert!(task["Result"].is_boolean() || task["Result"].is_array(), "{task}");
+    let event = of("EventRaised");
+    assert_eq!((&event["Name"], &event["Input"]), (&json!("Go"), &json!(7)));
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let task = 0..4u32;
-    (0..17u8, task, 1..3u32, any::<bool>()).prop_map(|(what, task, attempt, last)| match what {
+    (0..19u8, task, 1..3u32, any::<bool>()).prop_map(|(what, task, attempt, last)| match what {
         0 => started(),
         1 => scheduled(task),
         2 => completed(task, attempt, Logs::default()),
@@ -323,6 +365,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         13 => repaired(task.into(), if last { Repair::Retry } else { Repair::Done(text("1")) }),
         14 => Event::RetriesEnded { task },
         15 => Event::CompensationDone { task },
+        16 => Event::Recalled { task, at: T0 },
+        17 => rewound(),
         _ => Event::Terminated { reason: String::new() },
     })
 }

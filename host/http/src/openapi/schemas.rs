@@ -246,6 +246,7 @@ fn history_event() -> Value {
             ("Details", text()),
             ("Failure", of("Failure")),
             ("FireAt", time()),
+            ("Recalled", time()),
             ("ScheduledTime", time()),
             ("Attempts", list(of("Attempt"))),
         ],

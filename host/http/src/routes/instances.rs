@@ -47,11 +47,17 @@ pub(super) fn operations() -> Vec<Operation> {
         told(post(managed("instances/{id}/terminate"), MANAGE, "terminate", instances::terminate))
             .summary("Ends an instance where it is.")
             .query("compensate", schema::flag(false), "Whether what it did is undone first.")
+            .refusal(410, ENDED)
             .refusal(409, "It is being undone, or it is to be undone and is past its pivot."),
         told(post(managed("instances/{id}/suspend"), MANAGE, "suspend", pause::suspend))
-            .summary("Stops an instance's orchestrator until it is resumed."),
+            .summary("Stops an instance's orchestrator until it is resumed.")
+            .refusal(410, ENDED),
         told(post(managed("instances/{id}/resume"), MANAGE, "resume", pause::resume))
-            .summary("Lets a suspended instance go on."),
+            .summary("Lets a suspended instance go on.")
+            .refusal(410, ENDED),
+        told(post(managed("instances/{id}/rewind"), MANAGE, "rewind", pause::rewind))
+            .summary("Lets an instance that failed begin again, and keep what it has done.")
+            .refusal(412, "It has not failed."),
         post(managed("instances/{id}/restart"), MANAGE, "restart", pause::restart)
             .summary("Starts the same orchestrator with the same input.")
             .path("id", schema::instance_id(), THE_INSTANCE)
@@ -72,7 +78,6 @@ fn told(operation: Operation) -> Operation {
         .query("reason", schema::text(), "Why; it is kept in the journal.")
         .empty(202, "It is journaled.")
         .refusal(404, NO_INSTANCE)
-        .refusal(410, ENDED)
 }
 
 /// Of this, a query may have several, in a comma list.

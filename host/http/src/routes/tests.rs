@@ -39,6 +39,7 @@ fn every_operation_needs_the_right_key() {
         ("POST", base("instances/{id}/terminate"), MANAGE),
         ("POST", base("instances/{id}/suspend"), MANAGE),
         ("POST", base("instances/{id}/resume"), MANAGE),
+        ("POST", base("instances/{id}/rewind"), MANAGE),
         ("POST", base("instances/{id}/restart"), MANAGE),
         ("GET", "/admin/functions".to_owned(), MANAGE),
         ("POST", "/admin/functions/{name}".to_owned(), MANAGE),
