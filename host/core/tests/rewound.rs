@@ -196,8 +196,8 @@ fn a_timer_that_was_given_up_does_not_overtake_what_came_before_it() {
 
 #[test]
 fn an_event_whose_wait_is_given_up_goes_to_the_next_wait_as_before() {
-    // The first event is there when the waits are made. It goes to the first
-    // wait, which is given up unseen, and so to the second.
+    // An event is there when the waits are made. It goes to the first one, which
+    // is given up unseen, and so to the second.
     let script = vec![
         step(0).bare().op(),
         Op::Await(0),
@@ -211,11 +211,13 @@ fn an_event_whose_wait_is_given_up_goes_to_the_next_wait_as_before() {
         Op::Await(4),
     ];
     let mut world = World::start(script, once());
-    for n in [7, 8] {
+    let raise = |world: &mut World, n: u8| {
         let command = Command::RaiseEvent { name: "E0".into(), input: json(&n) };
         world.turn(Some(command)).expect("it runs");
-    }
+    };
+    raise(&mut world, 7);
     world.end_step(0, Ok(Json::null()));
+    raise(&mut world, 8);
     let seen = trace(&world);
     assert!(seen[1].contains("RawValue(7)"), "{seen:?}");
     world.end_step(3, Err(failed()));
