@@ -375,18 +375,37 @@ impl Instance {
         self.complete(task, at, Ok(kept.output));
     }
 
-    /// A wait is given up whose event was about to be recalled: that is there
-    /// for the next one. (A timer had fired before it was given up.)
+    /// A wait is given up whose event was about to be recalled: that goes to
+    /// the next wait, and the event of that one to the one after it. (A timer
+    /// had fired before it was given up.)
     pub(crate) fn give_back(&mut self, task: TaskId) {
         let Some(found) = self.tasks.get_mut(task as usize) else { return };
-        if found.state != TaskState::Kept || !matches!(found.kind, TaskKind::Event { .. }) {
+        let TaskKind::Event { name } = &found.kind else { return };
+        if found.state != TaskState::Kept {
             return;
         }
         found.state = TaskState::Waiting;
-        if let Some(place) = self.memo.place_of(task) {
-            self.memo.claimed.remove(&place);
-            if let Some(kept) = self.memo.kept.get(&place) {
-                self.memo.free.entry(kept.ask.clone()).or_default().insert(place);
+        let Some(mut place) = self.memo.place_of(task) else { return };
+        let ask = Ask::Event(name.clone());
+        self.memo.claimed.remove(&place);
+        let later: Vec<(u32, TaskId)> =
+            self.memo.claimed.range(place..).map(|(place, task)| (*place, *task)).collect();
+        for (next, task) in later {
+            if self.memo.kept.get(&next).is_some_and(|kept| kept.ask == ask) {
+                self.memo.claimed.remove(&next);
+                self.memo.claimed.insert(place, task);
+                place = next;
+            }
+        }
+        match self.waits.get_mut(name).and_then(VecDeque::pop_front) {
+            Some(waiting) => {
+                self.memo.claimed.insert(place, waiting);
+                if let Some(found) = self.tasks.get_mut(waiting as usize) {
+                    found.state = TaskState::Kept;
+                }
+            }
+            None => {
+                self.memo.free.entry(ask).or_default().insert(place);
             }
         }
     }

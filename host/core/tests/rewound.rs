@@ -195,6 +195,41 @@ fn a_timer_that_was_given_up_does_not_overtake_what_came_before_it() {
 }
 
 #[test]
+fn an_event_whose_wait_is_given_up_goes_to_the_next_wait_as_before() {
+    // An event is there when the waits are made. It goes to the first one, which
+    // is given up unseen, and so to the second.
+    let script = vec![
+        step(0).bare().op(),
+        Op::Await(0),
+        Op::Event(0),
+        Op::Event(0),
+        Op::Cancel(1),
+        Op::Await(2),
+        step(1).bare().op(),
+        Op::Try(3),
+        Op::Event(0),
+        Op::Await(4),
+    ];
+    let mut world = World::start(script, once());
+    let raise = |world: &mut World, n: u8| {
+        let command = Command::RaiseEvent { name: "E0".into(), input: json(&n) };
+        world.turn(Some(command)).expect("it runs");
+    };
+    raise(&mut world, 7);
+    world.end_step(0, Ok(Json::null()));
+    raise(&mut world, 8);
+    let seen = trace(&world);
+    assert!(seen[1].contains("RawValue(7)"), "{seen:?}");
+    world.end_step(3, Err(failed()));
+    world.rewind().expect("it failed");
+    check(&world);
+    assert_eq!(trace(&world), seen);
+    world.end_step(3, Ok(Json::null()));
+    assert!(trace(&world)[3].contains("RawValue(8)"), "{:?}", trace(&world));
+    assert_eq!(world.instance().status(), RuntimeStatus::Completed);
+}
+
+#[test]
 fn only_what_failed_can_be_rewound() {
     let script = vec![step(0).op(), Op::Try(0)];
     let mut world = World::start(script, once());
