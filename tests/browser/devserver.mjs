@@ -6,7 +6,8 @@
 //
 //   node tests/browser/devserver.mjs --port 7190 --host http://127.0.0.1:7071 [--fake]
 //
-// With --fake also: --sagas N (how many), --read-only, --key KEY (asked for),
+// With --fake lists only the list and its histogram are made up. With --fake
+// also: --sagas N (how many), --read-only, --key KEY (asked for),
 // --delay MS (of each answer).
 
 import http from "node:http";
@@ -45,7 +46,7 @@ const HEADERS = {
 };
 
 const answers = args.has("fake")
-  ? fake({ count: Number(args.get("sagas") ?? 1_000_000), readOnly: args.has("read-only"), key, host })
+  ? fake({ count: Number(args.get("sagas") ?? 1_000_000), readOnly: args.has("read-only"), key, host, only: args.get("fake") })
   : () => false;
 
 async function file(url, response) {

@@ -11,7 +11,7 @@ function random(seed) {
   return ((x ^ (x >>> 16)) >>> 0) / 4294967296;
 }
 
-export function fake({ count, readOnly, key, host }) {
+export function fake({ count, readOnly, key, host, only }) {
   const born = Date.now();
   const changed = new Map();
   const gone = new Set();
@@ -214,6 +214,7 @@ export function fake({ count, readOnly, key, host }) {
 
   return async (request, response, url) => {
     const where = url.pathname;
+    if (only === "lists" && where !== "/api/instances" && where !== "/api/instances/histogram") return false;
     if (request.method === "GET") {
       if (where === "/api/session") {
         return json(response, 200, { version: "0.1.0 (made-up data)", readOnly, mayUse: !readOnly, mayManage: !readOnly, keysConfigured: Boolean(key) });

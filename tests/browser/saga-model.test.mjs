@@ -12,14 +12,14 @@ const journal = (name) =>
 const of = (name, upTo) => fold(journal(name), upTo);
 const item = (model, key) => model.byKey.get(key);
 const attempts = (model, key) => item(model, key).attempts.map((attempt) => attempt.state);
-const all = ["approved", "collect", "detacher", "fail-undo", "family", "mended", "order-terminated",
+const all = ["approved", "collect", "detacher", "fail-undo", "family", "lost", "mended", "order-terminated",
   "parallel-undo", "retries", "retry-child", "scoped", "stuck-fail", "suspended", "transfer"];
 
 test("each journal ends in the state that its host told of it", () => {
   const states = {
     approved: ["Completed", "none"], collect: ["Running", "none"], detacher: ["Completed", "none"],
     "fail-undo": ["Failed", "compensated"], family: ["Failed", "compensated"],
-    mended: ["Failed", "compensated"], "order-terminated": ["Terminated", "armed"],
+    lost: ["Running", "armed"], mended: ["Failed", "compensated"], "order-terminated": ["Terminated", "armed"],
     "parallel-undo": ["Failed", "compensated"], retries: ["Completed", "committed"],
     "retry-child": ["Completed", "none"], scoped: ["Completed", "committed"],
     "stuck-fail": ["Running", "stuck"], suspended: ["Suspended", "armed"],
@@ -65,6 +65,12 @@ test("a step that is tried again has its attempts", () => {
   assert.equal(item(waiting, "t1").attempts[1].estimated, true);
 });
 
+test("an attempt that was lost with the host is followed by another one", () => {
+  const model = of("lost");
+  assert.deepEqual(attempts(model, "t1"), ["lost", "completed"]);
+  assert.deepEqual(item(model, "t1").attempts.map((attempt) => Boolean(attempt.estimated)), [true, false]);
+});
+
 test("what is undone is linked to its step, in the order of undoing", () => {
   const model = of("fail-undo");
   const undos = model.items.filter((found) => found.kind === "undo");
@@ -106,6 +112,9 @@ test("what is stuck needs a person until that one mends it", () => {
   const undo = item(mended, "u1");
   assert.deepEqual(undo.repairs.map((repair) => repair.how), ["retryWith", "done"]);
   assert.deepEqual(undo.output, { removed: true });
+  assert.equal(undo.failure, undefined);
+  assert.equal(undo.stuckFor.length, 2);
+  assert.ok(undo.stuckFor.every(({ from, to }) => to > from));
   assert.deepEqual(undo.input, { ...undo.input, undoFault: "fail" });
 });
 

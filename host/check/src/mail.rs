@@ -241,7 +241,7 @@ impl World {
             }
             Reply::Locked => {
                 let execution = self.instance(machine).started().execution.clone();
-                self.from_entity(&entity, Parcel::Granted { task, execution })
+                letter_from(&entity, Parcel::Granted { task, execution })
             }
         };
         Some((machine, command))
@@ -255,14 +255,7 @@ impl World {
     ) -> Option<Command> {
         let (entity, _) = self.asked_of(machine, task)?;
         let execution = self.instance(machine).started().execution.clone();
-        Some(self.from_entity(&entity, Parcel::Answer { task, execution, outcome }))
-    }
-
-    fn from_entity(&self, entity: &EntityId, parcel: Parcel) -> Command {
-        let from = entity.instance_id();
-        // Each entity says one thing to a task, once.
-        let post = Post { origin: from.clone(), number: 1 };
-        Command::Letter { post, from, parcel }
+        Some(letter_from(&entity, Parcel::Answer { task, execution, outcome }))
     }
 
     /// How the saga stands, as its status is shown.
@@ -272,4 +265,11 @@ impl World {
             None => self.instance(0).status().to_string(),
         }
     }
+}
+
+fn letter_from(entity: &EntityId, parcel: Parcel) -> Command {
+    let from = entity.instance_id();
+    // Each entity says one thing to a task, once.
+    let post = Post { origin: from.clone(), number: 1 };
+    Command::Letter { post, from, parcel }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallPolicy, ChildPolicy, Compensation, EntityId, Failure, HandedUndo, Json, Letter, Millis,
-    LogLevel, Post, Repair, ScopeId, Started, StepOutcome, TaskId, UndoId,
+    CallPolicy, ChildPolicy, Compensation, EntityId, Failure, HandedUndo, Json, Letter, LogLevel,
+    Millis, Post, Repair, ScopeId, Started, StepOutcome, TaskId, UndoId,
 };
 
 /// What was written to stdout and stderr during an attempt, up to a limit.

@@ -40,6 +40,8 @@ impl Event {
             Event::Delivered { .. } => "Delivered",
             Event::Suspended { .. } => "Suspended",
             Event::Resumed { .. } => "Resumed",
+            Event::Rewound { .. } => "Rewound",
+            Event::Recalled { .. } => "Recalled",
             Event::StatusSet { .. } => "StatusSet",
             Event::Logged { .. } => "Logged",
             Event::Begun => "Begun",

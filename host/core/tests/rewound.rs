@@ -212,7 +212,7 @@ fn an_event_whose_wait_is_given_up_goes_to_the_next_wait_as_before() {
     ];
     let mut world = World::start(script, once());
     let raise = |world: &mut World, n: u8| {
-        let command = Command::RaiseEvent { name: "E0".into(), input: json(&n) };
+        let command = Command::RaiseEvent { name: "E0".into(), input: json(&n), from: None };
         world.turn(Some(command)).expect("it runs");
     };
     raise(&mut world, 7);

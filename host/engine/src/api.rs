@@ -2,28 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sagahost_core::{
     Command, Json, Millis, Post, Record, Repair, RuntimeStatus, Started, Tags, UndoId,
     check_instance_id, decode_chunk,
 };
-use sagahost_store::{
-    InstanceKey, InstanceRow, ListQuery, MAX_PURGE, Page, Store, StoreError, Summary, Write,
-    WriteError, Written,
-};
+use sagahost_store::{InstanceRow, ListQuery, Page, Store, StoreError, Summary};
 use sagahost_wasm::{ActivityCall, ActivityReport, Function, FunctionKind, Runtime};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::cell::{Message, Replace};
-use crate::children::{UNDELIVERED, deadline_from};
+use crate::children::deadline_from;
 use crate::error::{CommandError, InvokeError, StartError};
 use crate::lifecycle::Inner;
 use crate::stats::Stats;
-use crate::writer::WriteFailure;
-
-/// Between two tries to purge an instance whose letters are on their way.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is asked for at the start of an orchestration.
 #[derive(Clone, Debug)]
@@ -71,17 +64,6 @@ pub struct Committed {
     pub records: Vec<Record>,
     /// Whether the orchestration ended with them.
     pub ended: bool,
-}
-
-/// Which ended instances to purge.
-#[derive(Clone, Debug)]
-pub struct PurgeFilter {
-    /// Those created at this time or later.
-    pub created_from: Millis,
-    /// Those created at this time or earlier.
-    pub created_to: Option<Millis>,
-    /// Those of these statuses; of any, where there are none.
-    pub statuses: Vec<RuntimeStatus>,
 }
 
 /// The engine. Cloning it gives another handle to the same one.
@@ -178,7 +160,7 @@ impl Engine {
         Ok((id, outcome))
     }
 
-    fn open<E>(&self, closed: E) -> Result<(), E> {
+    pub(crate) fn open<E>(&self, closed: E) -> Result<(), E> {
         if self.inner.stopping.load(Ordering::SeqCst) { Err(closed) } else { Ok(()) }
     }
 
@@ -377,72 +359,6 @@ impl Engine {
         match tokio::task::spawn_blocking(move || read(&*store)).await {
             Ok(found) => Ok(found?),
             Err(error) => Err(CommandError::Store(error.to_string())),
-        }
-    }
-
-    /// Removes an instance that has ended, and its journal.
-    ///
-    /// # Errors
-    /// When there is no such instance, it has not ended, or the store failed.
-    pub async fn purge(&self, id: &str) -> Result<(), CommandError> {
-        self.open(CommandError::ShuttingDown)?;
-        let id = id.to_owned();
-        let Some(row) = self.status(&id).await? else {
-            return Err(CommandError::NotFound { id });
-        };
-        let until = Instant::now() + UNDELIVERED;
-        loop {
-            return match self.inner.writer.write(Write::Purge { key: row.key }).await {
-                Ok(_) => Ok(()),
-                Err(WriteFailure::Write(WriteError::NotTerminal { .. })) => {
-                    Err(CommandError::NotTerminal { id })
-                }
-                Err(WriteFailure::Write(WriteError::NoSuchInstance { .. })) => {
-                    Err(CommandError::NotFound { id })
-                }
-                Err(WriteFailure::Write(WriteError::InstanceBusy { .. })) => {
-                    if Instant::now() > until {
-                        return Err(CommandError::Undelivered { id });
-                    }
-                    // Whoever has it sends what is left.
-                    self.inner.deliver(&id, Message::Wake);
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
-                Err(failure) => Err(CommandError::Store(failure.to_string())),
-            };
-        }
-    }
-
-    /// Removes the ended instances that the filter names, and says how many.
-    /// They are removed some at a time, so that other work goes on.
-    ///
-    /// # Errors
-    /// When the store failed; what was removed by then is removed.
-    pub async fn purge_where(&self, filter: PurgeFilter) -> Result<u64, CommandError> {
-        self.open(CommandError::ShuttingDown)?;
-        let mut purged_all = 0;
-        let mut after = InstanceKey::default();
-        loop {
-            let write = Write::PurgeWhere {
-                created_from: Some(filter.created_from),
-                created_to: filter.created_to,
-                updated_to: None,
-                statuses: filter.statuses.clone(),
-                after,
-                limit: MAX_PURGE,
-            };
-            match self.inner.writer.write(write).await {
-                Ok(Written::PurgedWhere { purged, next }) => {
-                    purged_all += purged;
-                    match next {
-                        Some(next) => after = next,
-                        None => return Ok(purged_all),
-                    }
-                }
-                Ok(_) => return Ok(purged_all),
-                Err(failure) => return Err(CommandError::Store(failure.to_string())),
-            }
         }
     }
 

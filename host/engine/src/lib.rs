@@ -27,6 +27,7 @@ mod metrics;
 mod observe;
 mod overview;
 mod post;
+mod purge;
 mod recent;
 mod residents;
 mod retention;
@@ -42,7 +43,7 @@ mod verify;
 mod waiters;
 mod writer;
 
-pub use api::{Committed, Ended, Engine, PurgeFilter, StartRequest};
+pub use api::{Committed, Ended, Engine, StartRequest};
 pub use clock::Clock;
 pub use config::EngineConfig;
 pub use entity::SignalError;
@@ -50,6 +51,7 @@ pub use error::{CommandError, DeployError, EngineError, InvokeError, StartError}
 pub use metrics::{Collector, FunctionFigures};
 pub use observe::{Change, Observer};
 pub use overview::{InstanceCounts, Latencies, Overview};
+pub use purge::PurgeFilter;
 pub use recent::{Percentiles, Rates, Second};
 pub use retention::Retention;
 pub use sagahost_store::{InstanceKey, InstanceRow, ListQuery, Page};

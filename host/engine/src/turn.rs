@@ -390,7 +390,11 @@ impl Inner {
     }
 
     fn store_failed(&self, id: &str, batch: Vec<Message>, error: &str) -> After {
-        tracing::error!(instance = id, error, "an instance could not be read from the store; it is tried again");
+        tracing::error!(
+            instance = id,
+            error,
+            "an instance could not be read from the store; it is tried again"
+        );
         let mut again = Vec::new();
         for message in batch {
             match message {

@@ -14,6 +14,7 @@
 mod admin;
 mod app;
 mod auth;
+mod board;
 mod body;
 mod clock;
 mod dashboard;

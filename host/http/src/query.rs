@@ -121,7 +121,12 @@ impl<'a> Query<'a> {
 
     /// `sagaState`, in the same form.
     pub(crate) fn saga_states(&self) -> Result<Vec<SagaState>, ApiError> {
-        self.names("sagaState", SagaState::from_name, &SagaState::ALL.map(SagaState::as_str))
+        self.saga_states_in("sagaState")
+    }
+
+    /// The same, under another name.
+    pub(crate) fn saga_states_in(&self, parameter: &str) -> Result<Vec<SagaState>, ApiError> {
+        self.names(parameter, SagaState::from_name, &SagaState::ALL.map(SagaState::as_str))
     }
 
     /// Each `tag=word:value`, in order.

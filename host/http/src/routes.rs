@@ -3,6 +3,7 @@
 //! it. What is not in the list is not served, and needs a key that may manage.
 
 mod admin;
+mod board;
 mod entities;
 mod instances;
 mod saga;
@@ -39,6 +40,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         .chain(under("Entities", entities::operations()))
         .chain(under("Sagas", saga::operations()))
         .chain(under("Watching", watching::operations()))
+        .chain(under("Watching", board::operations()))
         .chain(under("Host", admin::operations()))
         .collect()
 }

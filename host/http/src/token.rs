@@ -14,31 +14,43 @@ const CHECK_BYTES: usize = 12;
 /// The token that goes on after instance number `after`, in the listing whose
 /// filters are `filters`.
 pub(crate) fn encode(after: i64, filters: &str) -> String {
-    let mut bytes = after.to_be_bytes().to_vec();
-    bytes.extend_from_slice(&check(after, filters));
+    encode_all([after], filters)
+}
+
+/// The same with more numbers than one.
+pub(crate) fn encode_all<const N: usize>(numbers: [i64; N], filters: &str) -> String {
+    let mut bytes: Vec<u8> = numbers.into_iter().flat_map(i64::to_be_bytes).collect();
+    bytes.extend_from_slice(&check(&bytes, filters));
     base64url(&bytes)
+}
+
+/// The numbers in a token that was made for these filters.
+pub(crate) fn decode_all<const N: usize>(token: &str, filters: &str) -> Option<[i64; N]> {
+    let bytes = from_base64url(token)?;
+    let (bytes, sum) = bytes.split_at_checked(N * size_of::<i64>())?;
+    if sum != check(bytes, filters) {
+        return None;
+    }
+    let mut numbers = [0; N];
+    let (chunks, _) = bytes.as_chunks();
+    numbers.iter_mut().zip(chunks).for_each(|(number, chunk)| *number = i64::from_be_bytes(*chunk));
+    Some(numbers)
 }
 
 /// The instance number in a token that was made for these filters.
 pub(crate) fn decode(token: &str, filters: &str) -> Result<i64, ApiError> {
-    from_base64url(token)
-        .and_then(|bytes| {
-            let (after, sum) = bytes.split_first_chunk()?;
-            let after = i64::from_be_bytes(*after);
-            (sum == check(after, filters)).then_some(after)
-        })
-        .ok_or_else(|| {
-            ApiError::bad_argument(
-                "The header x-ms-continuation-token is not one that this host gave for a listing \
-                 with these filters; leave it out to begin from the first page.",
-            )
-        })
+    decode_all(token, filters).map(|[after]| after).ok_or_else(|| {
+        ApiError::bad_argument(
+            "The header x-ms-continuation-token is not one that this host gave for a listing \
+             with these filters; leave it out to begin from the first page.",
+        )
+    })
 }
 
-fn check(after: i64, filters: &str) -> [u8; CHECK_BYTES] {
+fn check(numbers: &[u8], filters: &str) -> [u8; CHECK_BYTES] {
     let digest = Sha256::new()
         .chain_update(b"sagahost list 1\0")
-        .chain_update(after.to_be_bytes())
+        .chain_update(numbers)
         .chain_update(filters)
         .finalize();
     let mut check = [0; CHECK_BYTES];
@@ -64,6 +76,15 @@ mod tests {
         ] {
             assert_eq!(decode(token, filters).expect_err("foreign").status(), 400, "{token}");
         }
+    }
+
+    #[test]
+    fn several_numbers_come_back_as_several() {
+        let token = encode_all([i64::MIN, 0, 7], "a");
+        assert_eq!(decode_all(&token, "a"), Some([i64::MIN, 0, 7]));
+        assert_eq!(decode_all::<3>(&token, "b"), None);
+        assert_eq!(decode_all::<2>(&token, "a"), None);
+        assert_eq!(decode_all::<4>(&token, "a"), None);
     }
 
     proptest! {

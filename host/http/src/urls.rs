@@ -29,6 +29,8 @@ const OPERATIONS: [&str; 10] = [
     "cancel",
     "undo",
 ];
+/// What is asked of all instances, where else an id may stand.
+const OF_ALL: [&str; 1] = ["histogram"];
 const REPAIRS: [&str; 3] = ["retry", "done", "failed"];
 
 /// The path as the routes spell it, where it is spelled otherwise: the case of
@@ -56,9 +58,11 @@ fn respell(base: &str, path: &str) -> Option<String> {
     let mut out = String::with_capacity(path.len());
     out.push_str(base);
     let (mut of_instance, mut of_undo) = (false, false);
-    for (place, segment) in segments.enumerate() {
+    let mut segments = segments.enumerate().peekable();
+    while let Some((place, segment)) = segments.next() {
         let words: &[&str] = match place {
             0 => &COLLECTIONS,
+            1 if of_instance && base == API && segments.peek().is_none() => &OF_ALL,
             // In this place of `orchestrators/{name}/{id}` stands an id.
             2 if of_instance => &OPERATIONS,
             4 if of_undo => &REPAIRS,
@@ -194,6 +198,9 @@ mod tests {
             ("/API/Orchestrators/Saga", Some("/api/orchestrators/Saga")),
             ("/api/Instances/Undo/UNDO/3.1/Retry", Some("/api/instances/Undo/undo/3.1/retry")),
             ("/api/instances/a/raiseEvent/3/Retry", None),
+            ("/api/instances/Histogram", Some("/api/instances/histogram")),
+            ("/api/instances/Histogram/undo", None),
+            ("/runtime/webhooks/durabletask/instances/Histogram", None),
             ("/api/orchestrators/Saga", None),
             ("/runtime/webhooks/durabletaskx/Instances", None),
             ("/healthz/", Some("/healthz")),

@@ -1,9 +1,10 @@
-//! What the store alone can do: the mark that a whole host is measured by.
+//! What the store alone can do: the mark that a whole host is measured by. And
+//! stores of a size that lists are measured with.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sagahost_core::{Json, RuntimeStatus, SagaState, Tags};
+use sagahost_core::{Json, Millis, RuntimeStatus, SagaState, Tags};
 
 use crate::{
     Counters, InstanceKey, NewInstance, SqliteStore, Store, StoreError, Summary, Write, Written,
@@ -67,10 +68,71 @@ pub fn raw_rate(
     Ok(RawRate { elapsed: start.elapsed(), sagas, counters: store.counters() })
 }
 
+/// Writes so many instances into an empty store, as they are after a month: of
+/// twenty orchestrators, most of them completed, some with tags; with nothing in
+/// their journals, so that they can only be listed. The last was created at
+/// `now`.
+///
+/// # Errors
+/// Those of the store.
+pub fn fill(dir: &Path, instances: u64, now: Millis) -> Result<(), StoreError> {
+    const BATCH: u64 = 1_000;
+    const MONTH: u64 = 30 * 24 * 3_600 * 1_000;
+    let store = SqliteStore::open(dir)?;
+    let owner = store.claim()?;
+    let mut next = 0;
+    while next < instances {
+        let end = (next + BATCH).min(instances);
+        let created = |number| now.saturating_sub(MONTH / instances * (instances - 1 - number));
+        let writes: Vec<Write> = (next..end).map(|n| ended(n, created(n))).collect();
+        store.commit(owner, &writes)?;
+        next = end;
+    }
+    store.checkpoint()
+}
+
+/// An instance of a store that is only listed.
+fn ended(number: u64, created: Millis) -> Write {
+    // The same for each number, and spread out.
+    let random = |salt: u64| {
+        let mixed = (number * 8 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 8
+    };
+    let share = |of: u64, salt: u64| random(salt) % of;
+    let name = match share(10_000, 1) {
+        0 => "Rare".to_owned(),
+        1..8_000 => "OrderSaga".to_owned(),
+        other => format!("Saga{}", other % 18),
+    };
+    let (status, saga) = match share(1_000, 2) {
+        0..10 => (RuntimeStatus::Running, SagaState::Armed),
+        10..12 => (RuntimeStatus::Suspended, SagaState::Armed),
+        12..28 => (RuntimeStatus::Failed, SagaState::Compensated),
+        28..32 => (RuntimeStatus::Terminated, SagaState::None),
+        32 => (RuntimeStatus::Failed, SagaState::Stuck),
+        _ => (RuntimeStatus::Completed, SagaState::Committed),
+    };
+    let id = match share(2, 3) {
+        0 => format!("order-{number}"),
+        _ => format!("{number:016x}{:016x}", random(0)),
+    };
+    let mut tags = Tags::new();
+    if share(10, 4) == 0 {
+        tags.insert("shop".to_owned(), share(50, 5).to_string());
+    }
+    Write::Create {
+        new: NewInstance { id, name, tags, created, input: input(number) },
+        chunk: b"[]".to_vec(),
+        summary: Summary {
+            // Nobody is to go on with it.
+            busy: false,
+            saga,
+            ..summary(status, created + share(60_000, 6))
+        },
+    }
+}
+
 fn create(number: u64, chunk: Vec<u8>) -> Write {
-    let input = format!(
-        r#"{{"id":"order-{number}","customer":"c-17","card":"4242","items":[{{"sku":"book","quantity":2,"price":1250}}]}}"#
-    );
     // Ids in the shape of those the host makes: 32 hex digits, growing with
     // time, the rest random.
     let random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -78,13 +140,20 @@ fn create(number: u64, chunk: Vec<u8>) -> Write {
         new: NewInstance {
             id: format!("{number:016x}{random:016x}"),
             name: "OrderSaga".to_owned(),
-            input: Json::parse(input).unwrap_or_else(|_| Json::null()),
+            input: input(number),
             created: number,
             tags: Tags::new(),
         },
         chunk,
         summary: summary(RuntimeStatus::Running, number),
     }
+}
+
+fn input(number: u64) -> Json {
+    let input = format!(
+        r#"{{"id":"order-{number}","customer":"c-17","card":"4242","items":[{{"sku":"book","quantity":2,"price":1250}}]}}"#
+    );
+    Json::parse(input).unwrap_or_else(|_| Json::null())
 }
 
 fn finish(key: InstanceKey, chunk: Vec<u8>) -> Write {

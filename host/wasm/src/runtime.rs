@@ -112,10 +112,7 @@ impl Runtime {
     /// How long guests took to come into memory since the start.
     pub fn instantiations(&self) -> Instantiations {
         let of = |side| self.0.engines.side(side).instantiation.clone();
-        Instantiations {
-            orchestrators: of(Side::Orchestrators),
-            activities: of(Side::Activities),
-        }
+        Instantiations { orchestrators: of(Side::Orchestrators), activities: of(Side::Activities) }
     }
 
     /// How many orchestrators are in memory.

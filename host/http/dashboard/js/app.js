@@ -56,6 +56,7 @@ async function show({ moved = false, top = false } = {}) {
   const path = location.pathname;
   const query = new URLSearchParams(location.search);
   if (shown?.path === path && shown.handle?.update) {
+    shown.search = location.search;
     shown.handle.update(query);
     return;
   }
@@ -72,7 +73,7 @@ async function show({ moved = false, top = false } = {}) {
     return;
   }
   const gone = new AbortController();
-  shown = { path, gone, handle: null };
+  shown = { path, search: location.search, gone, handle: null };
   main.setAttribute("aria-busy", "true");
   try {
     const [module, who] = await Promise.all([route.load(), session()]);
@@ -197,7 +198,11 @@ document.addEventListener("click", (event) => {
   navigate(to.href);
 });
 
-addEventListener("popstate", () => show({ moved: true }));
+addEventListener("popstate", () => {
+  // A link to a part of the page is no other page.
+  if (shown?.path === location.pathname && shown.search === location.search) return;
+  show({ moved: true });
+});
 
 show();
 

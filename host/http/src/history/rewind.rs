@@ -36,13 +36,15 @@ impl<'a> Builder<'a> {
                     let name = Some(name);
                     return self.push(HistoryEvent { name, input, ..again("EventRaised") });
                 }
-                let is_child = self
-                    .open
-                    .get(&Work::Step(*task))
-                    .and_then(|place| self.events.get(*place)?.as_ref())
-                    .is_some_and(|scheduled| scheduled.instance_id.is_some());
-                let event_type =
-                    if is_child { "SubOrchestrationInstanceCompleted" } else { "TaskCompleted" };
+                let place = self.open.get(&Work::Step(*task));
+                let scheduled = place.and_then(|place| self.events.get(*place)?.as_ref());
+                let event_type = match scheduled {
+                    Some(scheduled) if scheduled.entity.is_some() => "EntityOperationCompleted",
+                    Some(scheduled) if scheduled.instance_id.is_some() => {
+                        "SubOrchestrationInstanceCompleted"
+                    }
+                    _ => "TaskCompleted",
+                };
                 self.completed(*task, HistoryEvent { result, ..again(event_type) });
             }
             _ => {}

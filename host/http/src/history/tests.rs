@@ -318,7 +318,7 @@ fn what_is_kept_in_a_rewind_is_shown_once_more() {
     events.extend(run.clone());
     events.push(completed(0, 1, Logs::default()));
     events.push(Event::TimerFired { task: 1 });
-    events.push(Event::EventRaised { name: "Go".into(), input: text("7") });
+    events.push(Event::EventRaised { name: "Go".into(), input: text("7"), from: None });
     events.extend([end, rewound()]);
     events.extend(run);
     events.extend((0..3).map(|task| Event::Recalled { task, at: T0 + 4_000 + u64::from(task) }));

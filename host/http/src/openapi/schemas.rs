@@ -4,7 +4,7 @@ use sagahost_core::{RuntimeStatus, SagaState};
 use serde_json::{Map, Value, json};
 
 use super::schema::{any, list, object, of, positive, text, time, url, whole, word};
-use super::watching;
+use super::{board, watching};
 
 /// The schemas of the document's components.
 pub(super) fn all() -> Map<String, Value> {
@@ -47,7 +47,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("Health", record(&[("status", text())], &[("reason", text())])),
     ];
     let named = |(name, schema): (&str, Value)| (name.to_owned(), schema);
-    let watching = watching::all();
+    let watching = watching::all().into_iter().chain(board::all());
     ids.into_iter().chain(bodies).chain(answers).chain(watching).map(named).collect()
 }
 

@@ -20,6 +20,8 @@ fn every_operation_needs_the_right_key() {
         ("GET", base("instances"), USE),
         ("GET", base("instances/{id}"), USE),
         ("HEAD", base("instances/{id}"), USE),
+        ("GET", "/api/instances".to_owned(), USE),
+        ("GET", "/api/instances/histogram".to_owned(), USE),
         ("GET", "/api/instances/{id}/events".to_owned(), USE),
         ("GET", "/api/instances/{id}/replay".to_owned(), USE),
         ("GET", "/api/instances/{id}/undo".to_owned(), USE),

@@ -31,6 +31,10 @@ use places::{Place, places};
 /// How many instances are so few that each page looks at all of them.
 const FEW: usize = 4_000;
 
+/// How many keys that are in no order may be sorted for each page in the order of
+/// creation.
+const SORTED: usize = 100_000;
+
 /// How many rows of an index are counted to see whether there are fewer than in
 /// another one.
 const MANY: usize = 20_000;
@@ -149,34 +153,40 @@ fn walk(
             false => bounds.0 = bounds.0.max(after.key.0),
         }
     }
-    let best = best(connection, filter, bounds)?;
+    let best = best(connection, filter, bounds, order.sort)?;
     match (best, order.sort) {
-        (Some((place, count)), _) if count <= FEW => {
+        (Some((place, count)), _) if count <= FEW || !place.in_order() => {
             let keys = place.keys(connection, bounds)?;
             walk.few(connection, keys, wanted)
         }
-        (Some((place, _)), BoardSort::Created) if place.in_order() => {
+        (best, BoardSort::Created) => {
+            let place = best.map_or(Place::Table, |(place, _)| place);
             walk.stream(connection, &place, bounds, wanted)
         }
-        (_, BoardSort::Created) => walk.stream(connection, &Place::Table, bounds, wanted),
         (_, BoardSort::Updated) => walk.by_updated(connection, wanted),
     }
 }
 
-/// The place with the fewest rows, and how many it has; those without an order
-/// are of use only where they have few.
+/// The place with the fewest rows, and how many it has; `usize::MAX` for very
+/// many. Those without an order are of use only where their keys can be sorted.
 fn best(
     connection: &Connection,
     filter: &BoardFilter,
     bounds: (i64, i64),
+    sort: BoardSort,
 ) -> rusqlite::Result<Option<(Place, usize)>> {
     let mut best: Option<(Place, usize)> = None;
     for place in places(filter) {
-        let limit = if place.in_order() { MANY } else { FEW + 1 };
-        let count = place.count(connection, bounds, limit)?;
-        if !place.in_order() && count > FEW {
-            continue;
-        }
+        let limit = match sort {
+            _ if place.in_order() => MANY,
+            BoardSort::Created => SORTED,
+            BoardSort::Updated => FEW,
+        };
+        let count = match place.count(connection, bounds, limit + 1)? {
+            count if count <= limit => count,
+            _ if place.in_order() => usize::MAX,
+            _ => continue,
+        };
         if best.as_ref().is_none_or(|(_, least)| count < *least) {
             best = Some((place, count));
         }

@@ -136,6 +136,7 @@ export async function askKey(again) {
       ? "The host did not take the key that this tab had. Give another one."
       : "This host asks for an API key. It is kept in this tab only, until the tab is closed.",
     confirmLabel: "Use this key",
+    cancelLabel: "Not now",
     fields: [{ name: "key", label: "Key", type: "password", required: true, autocomplete: "off",
       check: (text) => (/^[\x21-\x7e]+$/.test(text.trim()) ? null : "A key has letters, digits and signs only.") }],
   });

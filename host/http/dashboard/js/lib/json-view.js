@@ -1,7 +1,7 @@
 /**
  * JSON to look at: folded, searchable, to copy and to download. Of a huge
- * value only what is open is made into elements, and of a long list only a
- * part at a time.
+ * value only what is open is made into elements, and a long list is folded
+ * into ranges.
  */
 
 import { clear, debounce, fill, h, uid } from "./dom.js";
@@ -10,7 +10,7 @@ import { icon } from "./icons.js";
 import { isExact, stringify } from "./json.js";
 import { toast } from "./dialog.js";
 
-/** How many entries of a list or an object are shown at a time. */
+/** Where a list or an object has more entries, they stand in ranges of so many. */
 const PAGE = 100;
 
 /** How much of a text is shown at first. */
@@ -56,7 +56,7 @@ function toolbar(value, filename, root) {
     root.reveal(found[at]);
   };
   const look = debounce(() => {
-    root.unmark();
+    unmark(root.element.closest(".json"));
     found = input.value ? find(value, input.value) : [];
     at = -1;
     if (!input.value) fill(hits);
@@ -143,45 +143,59 @@ function node(name, value, depth) {
   if (!isBranch(value)) return leaf(label, value);
   const keys = Array.isArray(value) ? null : Object.keys(value);
   const size = keys ? keys.length : value.length;
-  const what = keys ? count(size, "key") : count(size, "item");
   const marks = keys ? ["{", "}"] : ["[", "]"];
-  if (size === 0) {
-    const element = h("div", { class: "json-line" }, label, label && ": ", marks.join(""));
-    return { element, reveal: () => mark(element), unmark: () => unmarkAll(element) };
-  }
-  const shownParts = new Map();
-  const children = h("div", { class: "json-children" });
-  const more = h("div", { class: "json-more" });
-  let reach = 0;
-  let open = false;
-  const keyAt = (index) => (keys ? keys[index] : index);
-  const extend = (until) => {
-    const fragment = document.createDocumentFragment();
-    for (; reach < Math.min(until, size); reach += 1) {
-      const key = keyAt(reach);
-      const part = node(key, value[key], depth - 1);
-      shownParts.set(key, part);
-      fragment.appendChild(part.element);
-    }
-    children.insertBefore(fragment, more.parentNode === children ? more : null);
-    if (reach >= size) more.remove();
-    else {
-      const left = size - reach;
-      fill(more, h("button", {
-        type: "button", class: "button quiet small", on: { click: () => extend(reach + PAGE) },
-      }, `Show ${Math.min(PAGE, left)} more of ${count(left, keys ? "key" : "item")}`));
-      if (more.parentNode !== children) children.appendChild(more);
-    }
+  if (size === 0) return line(h("div", { class: "json-line" }, label, label && ": ", marks.join("")));
+  const what = keys ? count(size, "key") : count(size, "item");
+  const inner = entries({ value, keys, depth }, 0, size);
+  return fold([label, label && ": ", marks[0], h("span", { class: "json-size" }, what), marks[1]],
+    depth > 0, inner);
+}
+
+/**
+ * What is in a list or an object, from one place to another: the entries, or,
+ * if these are many, ranges of them that open by themselves.
+ */
+function entries(of, from, to) {
+  const { value, keys, depth } = of;
+  let step = 1;
+  while ((to - from) / step > PAGE) step *= PAGE;
+  let parts = new Map();
+  const indexOf = (key) => (keys ? keys.indexOf(key) : key);
+  return {
+    open(place) {
+      parts = new Map();
+      const fragment = document.createDocumentFragment();
+      for (let at = from; at < to; at += step) {
+        const key = keys ? keys[at] : at;
+        const part = step === 1 ? node(key, value[key], depth - 1)
+          : fold(h("span", { class: "json-size" }, `${at} to ${Math.min(to, at + step) - 1}`),
+            at === 0 && depth > 0, entries(of, at, Math.min(to, at + step)));
+        parts.set(at, part);
+        fragment.appendChild(part.element);
+      }
+      place.replaceChildren(fragment);
+    },
+    close: () => { parts = new Map(); },
+    reveal(path) {
+      const index = indexOf(path[0]);
+      const part = parts.get(from + Math.floor((index - from) / step) * step);
+      part?.reveal(step === 1 ? path.slice(1) : path);
+    },
   };
+}
+
+/** A line that opens. `inner` makes what is in it, and forgets it again. */
+function fold(title, wide, inner) {
+  const children = h("div", { class: "json-children" });
+  let open = false;
   const set = (next) => {
     if (next === open) return;
     open = next;
     head.setAttribute("aria-expanded", String(open));
-    if (open) extend(PAGE);
+    if (open) inner.open(children);
     else {
       clear(children);
-      shownParts.clear();
-      reach = 0;
+      inner.close();
     }
     children.hidden = !open;
   };
@@ -196,30 +210,29 @@ function node(name, value, depth) {
         event.preventDefault();
       },
     },
-  }, icon("right"), label, label && ": ", marks[0], h("span", { class: "json-size" }, what), marks[1]);
-  const element = h("div", { class: "json-branch" }, head, children);
+  }, icon("right"), title);
   children.hidden = true;
-  if (depth > 0) set(true);
+  if (wide) set(true);
   return {
-    element,
+    element: h("div", { class: "json-branch" }, head, children),
     reveal(path) {
       if (!path.length) {
         mark(head);
         return;
       }
       set(true);
-      const [key, ...rest] = path;
-      const index = keys ? keys.indexOf(key) : key;
-      if (index >= reach) extend(index + PAGE / 2);
-      shownParts.get(key)?.reveal(rest);
+      inner.reveal(path);
     },
-    unmark: () => unmarkAll(element),
   };
 }
 
 function leaf(label, value) {
-  const element = h("div", { class: "json-line" }, label, label && ": ", scalar(value));
-  return { element, reveal: () => mark(element), unmark: () => unmarkAll(element) };
+  return line(h("div", { class: "json-line" }, label, label && ": ", scalar(value)));
+}
+
+/** A line that does not open. */
+function line(element) {
+  return { element, reveal: () => mark(element) };
 }
 
 function scalar(value) {
@@ -247,15 +260,13 @@ function scalar(value) {
 }
 
 function mark(element) {
-  for (const old of element.closest(".json")?.querySelectorAll(".json-mark") ?? []) {
-    old.classList.remove("json-mark");
-  }
+  unmark(element.closest(".json"));
   element.classList.add("json-mark");
   element.scrollIntoView({ block: "nearest" });
 }
 
-function unmarkAll(element) {
-  for (const old of element.querySelectorAll(".json-mark")) old.classList.remove("json-mark");
+function unmark(view) {
+  for (const old of view?.querySelectorAll(".json-mark") ?? []) old.classList.remove("json-mark");
 }
 
 /** The ways to all keys and values that have the text in them. */

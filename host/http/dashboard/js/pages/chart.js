@@ -56,12 +56,12 @@ export function chart({ title, lines, format }) {
       if (!path) return [];
       const area = n === 0 && values[n].every((value) => value !== null)
         && svg("path", { class: `spark-area fill-${line.tone}`, d: `${path}L${WIDTH} ${HEIGHT}L0 ${HEIGHT}Z` });
-      return [area, svg("path", { class: `spark-line line-${line.tone}${n ? " dashed" : ""}`, d: path })];
+      return [area, svg("path", { class: `spark-line line-${highest > 0 ? line.tone : "none"}${n ? " dashed" : ""}`, d: path })];
     });
     fill(picture, svg("line", { class: "spark-base", x1: 0, x2: WIDTH, y1: HEIGHT - 1, y2: HEIGHT - 1 }), drawn);
     setText(top, highest > 0 ? format(highest) : "");
     lines.forEach((line, n) => setText(now[n], show(values[n].at(-1) ?? null)));
-    const span = points.length > 1 ? points.at(-1).at - points[0].at : 0;
+    const span = points.length > 1 ? Math.round((points.at(-1).at - points[0].at) / 1000) * 1000 : 0;
     setText(from, span ? `${duration(span)} ago` : NOTHING);
     picture.setAttribute("aria-label", words(span));
   }

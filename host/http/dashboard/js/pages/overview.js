@@ -78,7 +78,7 @@ export function mount(main, { signal, session, setTitle }) {
         : ["Healthy", "good", "completed"];
     if (verdict.textContent !== text) fill(verdict, badge(text, tone, sign));
     setTitle(stuckNow ? `Overview (${stuckNow} stuck)` : "Overview");
-    setText(facts, `Version ${session.version} · up for ${duration(now.uptimeMs)} · ${bytes(now.memoryBytes)} of memory`);
+    setText(facts, `Version ${session.version} · up for ${duration(Math.floor(now.uptimeMs / 1000) * 1000)} · ${bytes(now.memoryBytes)} of memory`);
     tiles.set(now);
     const points = perSecond(now.series ?? []);
     throughput.set(points);

@@ -135,14 +135,18 @@ export function mount(main, { query, signal, session, navigate, announce }) {
       row.runtimeStatus = data.runtimeStatus;
       row.sagaState = data.sagaState;
       row.updated = data.updated;
-      if (typeof row.events === "number") row.events += data.kinds?.length ?? 0;
       row.stuck = data.sagaState === "stuck";
       if (selection?.picked.has(row.id)) selection.picked.set(row.id, row);
       redraw();
-    } else if ((data.created ?? 0) >= listing.at && fits(filter, data) && fresh.size < 10_000) {
+    } else if (isNew(data) && fits(filter, data) && fresh.size < 10_000) {
       fresh.add(data.id);
       tellNews();
     }
+  }
+
+  /** Whether it was started since the list was read. */
+  function isNew(data) {
+    return data.created === undefined ? data.kinds?.includes("Started") : data.created >= listing.at;
   }
 
   const sayNews = debounce(() => setText(newsSaid, news.hidden ? "" : news.textContent), 3000);

@@ -151,9 +151,9 @@ function value(name, json, filename) {
 }
 
 /** A failure: its code, its message, and what more it says. */
-export function failureBox(failure, name) {
+export function failureBox(failure, name, level = "h3") {
   return h("div", { class: "saga-failure" },
-    name && h("h3", null, name),
+    name && h(level, null, name),
     h("p", { class: "break" }, h("code", null, failure.code), " ", failure.message),
     h("p", { class: "faint small" }, [`kind ${failure.kind ?? "returned"}`,
       failure.retryable ? "another attempt may go better" : "another attempt is of no use",

@@ -7,7 +7,9 @@ import { layout } from "./layout.js";
 import { kindWord } from "./model-state.js";
 import { sentence, title } from "./words.js";
 
+/** How far beyond what is in sight is drawn, and how many lines are many. */
 const MARGIN = 200;
+const MANY = 300;
 
 export function diagram({ onSelect }) {
   let model = null;
@@ -21,9 +23,6 @@ export function diagram({ onSelect }) {
   const edges = svg("g", { class: "dg-edges" });
   const nodes = svg("g");
   const picture = svg("svg", { class: "dg-picture", role: "group", "aria-label": "Diagram of the calls; arrow keys go from one to the next" },
-    svg("defs", null, ["next", "back"].map((kind) => svg("marker", {
-      id: `dg-arrow-${kind}`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto",
-    }, svg("path", { class: `dg-arrow ${kind}`, d: "M0 0L8 4L0 8z" })))),
     edges, nodes);
   const box = h("div", { class: "dg-box" }, picture);
   const tool = (sign, label, action) => h("button", {
@@ -96,11 +95,7 @@ export function diagram({ onSelect }) {
       (box.scrollTop + (box.clientHeight || 600)) / scale + MARGIN,
     ];
     const inSight = ([x1, y1, x2, y2]) => x2 > view[0] && x1 < view[2] && y2 > view[1] && y1 < view[3];
-    fill(edges, drawn.edges.filter((edge) => inSight(edge.box)).slice(0, 3000).map((edge) => svg("path", {
-      class: `dg-edge ${edge.kind}${selected && (edge.from === selected || edge.to === selected) ? " chosen" : ""}`,
-      d: edge.path,
-      "marker-end": edge.kind === "join" ? null : `url(#dg-arrow-${edge.kind === "back" ? "back" : "next"})`,
-    })));
+    fill(edges, edgesOf(drawn.edges.filter((edge) => inSight(edge.box)), view));
     const focused = nodes.contains(document.activeElement);
     const seen = drawn.nodes.filter((node) =>
       node.key === current || inSight([node.x, node.y, node.x + node.width, node.y + node.height]));
@@ -108,16 +103,35 @@ export function diagram({ onSelect }) {
     if (focused) nodeElement(current)?.focus({ preventScroll: true });
   }
 
+  /** The lines, those of a kind in one path: there may be thousands. */
+  function edgesOf(seen, [left, top, right, bottom]) {
+    const within = ([x, y]) => x > left && x < right && y > top && y < bottom;
+    const shown = seen.length > MANY ? seen.filter((edge) => edge.ends.some(within)) : seen;
+    const paths = new Map();
+    for (const edge of shown) {
+      const chosen = selected && (edge.from === selected || edge.to === selected);
+      const type = `${edge.kind}${chosen ? " chosen" : ""}`;
+      if (!paths.has(type)) paths.set(type, { lines: [], heads: [] });
+      paths.get(type).lines.push(edge.path);
+      paths.get(type).heads.push(edge.head);
+    }
+    return [...paths].map(([type, { lines, heads }]) => [
+      svg("path", { class: `dg-edge ${type}`, d: lines.join("") }),
+      svg("path", { class: `dg-arrow ${type}`, d: heads.join("") || "M0 0" }),
+    ]);
+  }
+
   const nodeElement = (key) => nodes.querySelector(`[data-key="${CSS.escape(key)}"]`);
 
   function nodeOf(node) {
     const { item, type, x, y, width, height } = node;
     const state = item?.state ?? type;
-    const label = item ? sentence(model, item, now) : type === "start" ? `Start of ${model.name}` : `End: ${model.end?.status}`;
     const letters = Math.floor((width - 34) / 7.1);
     const text = item ? title(item) : type === "start" ? "Start" : model.end?.status ?? "";
     const fit = text.length > letters ? `${text.slice(0, letters - 1)}…` : text;
     const small = type === "undo" ? `undoes ${item.undo}` : item ? `${kindWord(item)}${item.task !== undefined ? ` ${item.task}` : ""}` : "";
+    const label = item ? `${text} ${small}, ${sentence(model, item, now)}`
+      : type === "start" ? `Start of ${model.name}` : `${text}, the end`;
     const group = svg("g", {
       class: `dg-node ${type} ${item?.kind ?? ""} ${state} tone-text-${item ? toneOf(item) : "neutral"}${node.key === selected ? " chosen" : ""}${item?.undoneBy?.length ? " undone" : ""}`,
       transform: `translate(${x} ${y})`, role: "button", tabindex: node.key === current ? "0" : "-1",
@@ -128,7 +142,7 @@ export function diagram({ onSelect }) {
         focus: () => { current = node.key; },
       },
     },
-    svg("title", null, text),
+    svg("title", { "aria-hidden": "true" }, text),
     svg("rect", { class: "dg-shape", width, height, rx: type === "start" || type === "end" ? 20 : 5 }),
     item?.kind === "child" && svg("rect", { class: "dg-inner", x: 3, y: 3, width: width - 6, height: height - 6, rx: 3 }),
     item?.pivot && svg("path", { class: "dg-pivot", d: `M${width} 0v${height}` }));
@@ -139,7 +153,7 @@ export function diagram({ onSelect }) {
     const one = type === "undo";
     group.append(glyphAt(item.kind, 7, one ? 8 : 6, 13, "dg-kind"),
       svg("text", { class: "dg-name", x: 25, y: one ? 13.5 : 17 }, fit),
-      svg("text", { class: "dg-small", x: 25, y: one ? 25 : 32 }, small),
+      " ", svg("text", { class: "dg-small", x: 25, y: one ? 25 : 32 }, small),
       glyphAt(item.state, width - 19, height - 17, 12, "dg-state"));
     return group;
   }

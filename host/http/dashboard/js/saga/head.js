@@ -125,9 +125,9 @@ export function outcome() {
       const { end } = model;
       const told = end?.failure && cause?.failure?.code === end.failure.code && cause.failure.message === end.failure.message;
       fill(root,
-        cause && !told && h("div", { class: "saga-cause" }, h("h3", null, icon("undo"), ` It is undone as a whole: ${{ failed: "it failed", deadline: "its deadline passed", canceled: "it was cancelled", terminated: "it was terminated", parent: "its parent is undone" }[cause.kind] ?? cause.kind}`),
+        cause && !told && h("div", { class: "saga-cause" }, h("h2", null, icon("undo"), ` It is undone as a whole: ${{ failed: "it failed", deadline: "its deadline passed", canceled: "it was cancelled", terminated: "it was terminated", parent: "its parent is undone" }[cause.kind] ?? cause.kind}`),
           cause.failure ? failureBox(cause.failure, "") : cause.text && h("p", { class: "break" }, cause.text)),
-        end?.failure && failureBox(end.failure, told ? "It failed, and was undone" : "It failed"),
+        end?.failure && failureBox(end.failure, told ? "It failed, and was undone" : "It failed", "h2"),
         end?.reason && !cause && h("p", { class: "break" }, `${end.status}: ${end.reason}`));
       root.hidden = root.childElementCount === 0;
     },

@@ -201,7 +201,14 @@ function curve(from, to, kind, down, fromKey, toKey) {
   const path = down
     ? `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`
     : `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
-  return { kind, path, from: fromKey, to: toKey, box: box(x1, y1, x2, y2) };
+  const head = kind === "join" ? "" : tip(x2, y2, down ? "down" : "right");
+  return { kind, path, head, from: fromKey, to: toKey, ends: [from, to], box: box(x1, y1, x2, y2) };
+}
+
+/** The head of an arrow whose point is here. */
+function tip(x, y, way) {
+  const sides = { right: "l-8 -4v8z", left: "l8 -4v8z", down: "l-4 -8h8z", up: "l-4 8h8z" };
+  return `M${x} ${y}${sides[way]}`;
 }
 
 /** From one undo to the next: against the direction of the rest. */
@@ -213,7 +220,9 @@ function back(one, other, down, from, to) {
     const [x2, y2] = side(other);
     const bend = 20 + Math.min(Math.abs(y2 - y1) / 8, 30);
     const path = `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 + bend} ${y2} ${x2} ${y2}`;
-    return { kind: "back", path, from, to, box: box(x1, y1, x2 + bend, y2) };
+    return {
+      kind: "back", path, head: tip(x2, y2, "left"), from, to, ends: [[x1, y1], [x2, y2]], box: box(x1, y1, x2 + bend, y2),
+    };
   }
   const [x1, y1] = down ? [one.x + one.width / 2, one.y] : [one.x, one.y + one.height / 2];
   const [x2, y2] = down ? [other.x + other.width / 2, other.y + other.height] : side(other);
@@ -221,7 +230,8 @@ function back(one, other, down, from, to) {
   const path = down
     ? `M${x1} ${y1}C${x1} ${y1 - bend} ${x2} ${y2 + bend} ${x2} ${y2}`
     : `M${x1} ${y1}C${x1 - bend} ${y1} ${x2 + bend} ${y2} ${x2} ${y2}`;
-  return { kind: "back", path, from, to, box: box(x1, y1, x2, y2) };
+  const head = tip(x2, y2, down ? "up" : "left");
+  return { kind: "back", path, head, from, to, ends: [[x1, y1], [x2, y2]], box: box(x1, y1, x2, y2) };
 }
 
 const box = (x1, y1, x2, y2) =>

@@ -142,7 +142,7 @@ export function mount(root, context) {
     live = empty();
     at = null;
     past = null;
-    selected = null;
+    views.timeline.showAll();
   }
 
   function take(record) {

@@ -1,7 +1,7 @@
 // The slider through the journal: everything as it was after event n of m.
 
 import { h, uid } from "../lib/dom.js";
-import { clockText, number } from "../lib/format.js";
+import { clockText, count, number } from "../lib/format.js";
 import { glyph } from "./glyphs.js";
 import { kindOf } from "./model.js";
 
@@ -75,7 +75,7 @@ export function replay({ onAt }) {
     range.value = String(place());
     const record = records[place() - 1];
     const kind = record ? kindOf(record.event)[0] : "";
-    const words = at === null ? `After all ${number(records.length)} events`
+    const words = at === null ? `Latest, after ${count(records.length, "event")}`
       : `As it was after event ${number(at)} of ${number(records.length)}`;
     said.textContent = record ? `${words}: ${kind}, ${clockText(record.time, { fine: true, date: false })}` : "No event yet";
     range.setAttribute("aria-valuetext", said.textContent);

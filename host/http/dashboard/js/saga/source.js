@@ -6,7 +6,9 @@ import { api, ApiError, instancePath, send } from "../lib/api.js";
 import { parse } from "../lib/json.js";
 import { follow } from "../lib/sse.js";
 
-/** How often an instance that has ended is asked for, where no stream tells of it. */
+/** How often an instance that has ended is asked for: whether it was purged, and,
+ * where no stream tells of it, whether it began anew. */
+const PURGED_MS = 60_000;
 const ASK_MS = 10_000;
 
 /**
@@ -141,21 +143,20 @@ export function journal(id, { signal, onRecord, onBegin, onState }) {
         }
       }
     };
-    let asking = 0;
+    const every = (ms) => setInterval(() => document.hidden || ask(), ms);
+    let asking = every(PURGED_MS);
     const changes = follow("/api/events", {
       query: { idPrefix: id }, signal,
       onEvent: ({ event, data }) => {
         if (event === "reset") ask();
-        else if (event === "change" && data?.id === id) {
-          if (data.kinds?.includes("Purged")) ask();
-          else go();
-        }
+        else if (event === "change" && data?.id === id) go();
       },
       onState: (state) => {
         if (state !== "failed" || done) return;
         // A host without that stream, or a key that is not enough for it.
+        clearInterval(asking);
         ask();
-        asking = setInterval(() => document.hidden || ask(), ASK_MS);
+        asking = every(ASK_MS);
       },
     });
     signal.addEventListener("abort", () => clearInterval(asking), { once: true });

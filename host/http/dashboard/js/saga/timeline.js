@@ -1,11 +1,11 @@
 // The timeline: a row for each item, in time. Only the rows that can be seen are
 // made into elements. It is a list box: one row is chosen with the arrow keys.
 
-import { fill, h, svg, uid } from "../lib/dom.js";
-import { clockText, duration } from "../lib/format.js";
+import { fill, h, setText, svg, uid } from "../lib/dom.js";
+import { duration } from "../lib/format.js";
 import { ROW, barsOf } from "./bars.js";
 import { glyph, toneOf } from "./glyphs.js";
-import { extent, kindWord } from "./model-state.js";
+import { kindWord } from "./model-state.js";
 import { fit, offset, pan, ticks, zoom } from "./scale.js";
 import { numberOf, sentence, title } from "./words.js";
 
@@ -190,7 +190,7 @@ export function timeline({ onSelect }) {
     row.element.setAttribute("aria-posinset", String(place + 1));
     row.element.setAttribute("aria-setsize", String(rows.length));
     row.element.setAttribute("aria-selected", String(item.key === selected));
-    row.element.setAttribute("aria-label", sentence(model, item, now));
+    setText(row.rest, `, ${kindWord(item)}, ${sentence(model, item, now)}`);
     row.element.setAttribute("class", rowClass(item));
     row.picture.setAttribute("viewBox", `0 0 ${width} ${ROW}`);
     fill(row.picture, barsOf(item, x, width, now));
@@ -204,7 +204,8 @@ export function timeline({ onSelect }) {
   }
 
   function makeRow(item) {
-    const picture = svg("svg", { class: "tl-bars", height: ROW });
+    const picture = svg("svg", { class: "tl-bars", height: ROW, "aria-hidden": "true" });
+    const rest = h("span", { class: "hidden" });
     const undoes = item.kind === "undo";
     const element = h("div", {
       class: "tl-row", role: "option", id: `${listId}-${item.key}`,
@@ -214,10 +215,10 @@ export function timeline({ onSelect }) {
       },
     },
     h("div", { class: "tl-name", title: `${kindWord(item)} ${numberOf(item)}: ${title(item)}` },
-      glyph(item.kind), h("span", { class: "tl-number" }, undoes ? `↶${item.undo}` : item.task ?? ""),
-      h("span", { class: "tl-title" }, title(item))),
+      glyph(item.kind), h("span", { class: "tl-number" }, undoes ? `↶${item.undo}` : item.task ?? ""), " ",
+      h("span", { class: "tl-title" }, title(item)), rest),
     picture);
-    return { element, picture };
+    return { element, picture, rest };
   }
 
   function drawStrip() {
@@ -282,7 +283,6 @@ export function timeline({ onSelect }) {
 
   return {
     root, update, choose, zoomBy, showAll,
-    domain: (live, time) => extent(live, time),
     shown: draw, stop: () => sizes.disconnect(),
   };
 }
@@ -320,8 +320,7 @@ function legend() {
       sample("undo completed", "undo", "an undo of a step"),
       sample("hollow timer", "timer", "a timer, or something that is waited for"),
       h("li", null, svg("svg", { viewBox: `0 0 34 ${ROW}`, width: 34, height: ROW, "aria-hidden": "true" },
-        svg("path", { class: "tl-between", d: "M1 14H33" })), glyph("retrying"), "waits for the next attempt")));
+        svg("path", { class: "tl-between", d: "M1 14H33" })), glyph("retrying"), "waits for the next attempt"),
+      h("li", null, svg("svg", { viewBox: `0 0 34 ${ROW}`, width: 34, height: ROW, "aria-hidden": "true" },
+        svg("path", { class: "tl-stuck", d: "M1 14H33" })), glyph("stuck"), "stuck, until a person mends it")));
 }
-
-/** A time as it stands in a tip. */
-export const tip = (time) => clockText(time, { fine: true });

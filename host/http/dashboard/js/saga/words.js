@@ -1,7 +1,7 @@
 // What is said of an item, in words: for lists, labels, and screen readers.
 
 import { duration } from "../lib/format.js";
-import { kindWord, stateWord } from "./model-state.js";
+import { stateWord } from "./model-state.js";
 import { offset } from "./scale.js";
 
 /** Its number and name: "3 PayActivity", "↶ RefundActivity". */
@@ -24,9 +24,9 @@ export function tookMs(item, now) {
   return Math.max(0, (item.endedAt ?? now) - item.scheduledAt);
 }
 
-/** All of it in one sentence. */
+/** All of it but its name, in one sentence. */
 export function sentence(model, item, now) {
-  const parts = [`${kindWord(item)} ${numberOf(item)}: ${title(item)}`, stateWord(item)];
+  const parts = [stateWord(item)];
   if (item.kind === "undo") {
     const step = model.byKey.get(item.undoes);
     parts.push(`undoes step ${item.undo}${step ? `, ${step.name}` : ""}`);

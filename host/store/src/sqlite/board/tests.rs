@@ -62,7 +62,7 @@ fn of_status(status: RuntimeStatus) -> BoardFilter {
 /// The place that a query is looked up in, and how many rows it has.
 fn found(connection: &Connection, filter: &BoardFilter) -> Option<(Place, usize)> {
     let bounds = bounds(connection, filter).expect("it can be read")?;
-    best(connection, filter, bounds).expect("it can be read")
+    best(connection, filter, bounds, BoardSort::Created).expect("it can be read")
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn the_place_with_fewest_rows_is_taken() {
         (of_status(RuntimeStatus::Completed), None),
         (named("Rare"), Some((Place::Name("Rare".into()), 1_000))),
         (named("None"), Some((Place::Name("None".into()), 0))),
-        (often(), Some((Place::Name("Often".into()), MANY))),
+        (often(), Some((Place::Name("Often".into()), usize::MAX))),
         (BoardFilter { statuses: failed.clone(), ..often() }, Some((Place::Unsuccessful, 10_000))),
         (
             BoardFilter { statuses: failed, ..named("Rare") },
@@ -92,8 +92,10 @@ fn the_place_with_fewest_rows_is_taken() {
             BoardFilter { id_prefix: Some("id-9999".into()), ..often() },
             Some((Place::Ids("id-9999".into(), "id-999:".into()), 9)),
         ),
-        // Too many to be sorted.
-        (BoardFilter { id_prefix: Some("id-".into()), ..BoardFilter::default() }, None),
+        (
+            BoardFilter { id_prefix: Some("Six-".into()), ..often() },
+            Some((Place::Ids("Six-".into(), "Six.".into()), 10_000)),
+        ),
         // The zones leave few of the rows of a place.
         (
             BoardFilter { created_from: Some(90_000_000), created_to: Some(90_100_000), ..often() },
@@ -102,6 +104,28 @@ fn the_place_with_fewest_rows_is_taken() {
     ] {
         assert_eq!(found(&connection, &filter), expected, "{filter:?}");
     }
+}
+
+#[test]
+fn what_is_in_no_order_is_sorted_where_it_is_not_too_much() {
+    let connection = store();
+    let prefixed = |prefix: &str| {
+        let filter = BoardFilter { id_prefix: Some(prefix.into()), ..BoardFilter::default() };
+        [BoardSort::Created, BoardSort::Updated].map(|sort| {
+            let best = best(&connection, &filter, (0, i64::MAX), sort).expect("it can be read");
+            best.map(|(_, count)| count)
+        })
+    };
+    assert_eq!(prefixed("id-"), [Some(80_000), None]);
+    assert_eq!(prefixed("id-99"), [Some(889), Some(889)]);
+    connection
+        .execute_batch(
+            "INSERT INTO instances SELECT key + 100000, partition, status, created, updated,
+                wake_at, busy, blocked, saga, events, chunks, id || 'x', name, tags, stuck,
+                custom_status, output, input FROM instances",
+        )
+        .expect("it is SQL");
+    assert_eq!(prefixed("id-"), [None, None]);
 }
 
 /// The rows of a page in the order of creation, and how many steps SQLite made

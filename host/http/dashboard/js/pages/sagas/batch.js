@@ -41,11 +41,13 @@ export const ACTIONS = [
       api.post(`/api/instances/${encodeURIComponent(row.id)}/cancel`, { query: { reason: said } }),
   },
   {
-    key: "terminate", label: "Terminate", sign: "terminated", danger: true, fields: [reason],
+    key: "terminate", label: "Terminate", sign: "terminated", danger: true,
+    fields: [reason, { name: "compensate", label: "Undo what they did first", type: "checkbox" }],
     fits: (row) => !hasEnded(row.runtimeStatus),
     why: "have ended",
-    what: "Each of them ends where it is, and what it did is not undone.",
-    run: (row, { reason: said }) => api.post(instancePath(row.id, "/terminate"), { query: { reason: said } }),
+    what: "Each of them ends where it is. What it did stays as it is, unless it is undone first.",
+    run: (row, { reason: said, compensate }) =>
+      api.post(instancePath(row.id, "/terminate"), { query: { reason: said, compensate: compensate || null } }),
   },
   {
     key: "restart", label: "Restart", sign: "again",
