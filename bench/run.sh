@@ -4,6 +4,7 @@
 #
 #   bench/run.sh [SECONDS]
 #   bench/run.sh rounds [ROUNDS]
+#   bench/run.sh listing [INSTANCES]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 only=
@@ -11,6 +12,12 @@ rounds=100000
 if [ "${1:-}" = rounds ]; then
     only=rounds
     rounds=${2:-$rounds}
+fi
+instances=1000000
+if [ "${1:-}" = listing ]; then
+    only=listing
+    instances=${2:-$instances}
+    shift $#
 fi
 seconds=${1:-10}
 port=${SAGAHOST_BENCH_PORT:-17230}
@@ -126,8 +133,88 @@ if [ "$only" = rounds ]; then
     exit
 fi
 
+# How long the list of a dashboard takes over many instances, and what a client
+# that never stops asking for it costs the sagas.
+listing() {
+    echo "== listing, $instances instances: the first answer, in ms, and whether it was a full page"
+    cargo run --quiet --release --locked -p sagahost-store --example fill -- "$work/listing" "$instances"
+    start --config "$work/sagahost.toml" --data "$work/listing" --functions "$work/functions"
+    local list="$url/api/instances" sort what query
+    # The median of five.
+    first() {
+        for _ in 1 2 3 4 5; do
+            curl -sf -o "$work/page" -w '%{time_total}\n' "$1"
+        done | sort -n | awk 'NR == 3 { printf "%7.1f", $1 * 1000 }'
+        grep -q '"complete":true' "$work/page" && printf ' full  ' || printf ' part  '
+    }
+    printf '  %-22s %-14s %-14s %s\n' '' 'by creation' 'by change' histogram
+    while read -r query what; do
+        printf '  %-22s' "$what"
+        first "$list?$query"
+        first "$list?sort=updated&$query"
+        first "$list/histogram?$query"
+        echo
+    done <<END
+top=100 all
+status=Completed completed
+status=Running running
+status=Failed failed
+status=Terminated terminated
+saga=stuck stuck
+saga=compensated compensated
+name=OrderSaga name, of most
+name=Saga7 name, of some
+name=Rare name, of few
+name=OrderSaga&status=Failed name and status
+tag=shop:7 tag
+idPrefix=order-1 prefix, of many
+idPrefix=order-1234 prefix, of few
+search=order search, in many
+search=er-777 search, in few
+search=nowhere search, in none
+END
+    # Follows a question to its end: answers, and seconds.
+    whole() {
+        local token='' answers=0 begun=${EPOCHREALTIME/./}
+        while [ "$token" != null ]; do
+            curl -sf -o "$work/page" "$list$1&token=$token"
+            token=$(grep -o '"next":[^,}]*' "$work/page" | tail -n 1 | sed 's/"next"://; s/"//g')
+            answers=$((answers + 1))
+        done
+        awk -v n="$answers" -v t="$((${EPOCHREALTIME/./} - begun))" -v all="$instances" \
+            'BEGIN { printf "%d answers, %.2f s, %.0f instances a second\n", n, t / 1e6, all * 1e6 / t }'
+    }
+    echo "  a search that finds nothing: $(whole '?search=nowhere')"
+    echo "  the histogram of all:        $(whole '/histogram?buckets=60')"
+
+    rate() {
+        "$sagahost" bench "$url" OrderSaga --config "$work/sagahost.toml" --in-flight 64 \
+            --duration "$seconds" --json | awk -F'[:,]' '/"sagasPerS"/ { print $2 }'
+    }
+    # One connection, always waiting for an answer; it takes what CPU is left.
+    beside() {
+        nice -n 19 curl -sf -o /dev/null "$list$1&n=[1-100000000]" &
+        local client=$!
+        rate
+        kill "$client"
+        wait "$client" 2>/dev/null || true
+    }
+    echo "== sagas while a client lists as fast as it can, as a share of the rate without it"
+    for query in '?search=nowhere' '?top=100' '/histogram?buckets=60'; do
+        for _ in 1 2 3; do
+            echo "$(rate) $(beside "$query")"
+        done | awk -v what="$query" '{ print $2 / $1, $1, $2 }' | sort -n |
+            awk -v what="$query" 'NR == 2 { printf "  %-24s %.2f (%.0f, then %.0f sagas/s)\n", what, $1, $2, $3 }'
+    done
+    stop
+}
+
 "$sagahost" build --functions "$work/functions"
 sed "s#\.sagahost/shop#$work/shop#" sagahost.toml >"$work/sagahost.toml"
+if [ "$only" = listing ]; then
+    listing
+    exit
+fi
 serve() {
     start --config "$work/sagahost.toml" --data "$work/data" --functions "$work/functions"
 }
@@ -191,3 +278,4 @@ echo "  states a second, 10 steps against 5: $(awk -v a="$rate5" -v b="$rate10" 
 
 stop
 eternal
+listing

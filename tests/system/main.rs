@@ -4,6 +4,7 @@
 
 mod again;
 mod api;
+mod board;
 mod clients;
 mod clock;
 mod crash;

@@ -267,7 +267,9 @@ fn fuzz(
 fn whatever_is_asked_is_answered_as_described() {
     let (site, server, key) = fuzzed();
     let document = sample_only(document(&server, &key), &server, &key);
-    let operations = operations(&document).len();
+    // All but the stream that never ends, which `hooks.py` takes out.
+    let fuzzed = |(path, _): &(String, String)| path != "/api/events";
+    let operations = operations(&document).into_keys().filter(fuzzed).count();
     let (status, printed) = fuzz(&site, &server, &key, &document, &[]);
     assert!(status.success(), "the host does not do as it describes, see above");
     assert!(printed.contains(&format!("Tested: {operations}\n")), "not all was tried");

@@ -47,7 +47,6 @@ pub(super) const FILES: &[(&str, &[u8])] = &files![
     "js/pages/schema-form.js",
     "js/pages/schema.js",
     "js/pages/try.js",
-    "js/saga/.gitkeep",
     "js/saga/actions.js",
     "js/saga/bars.js",
     "js/saga/details.js",

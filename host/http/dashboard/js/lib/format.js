@@ -50,8 +50,9 @@ export function duration(ms) {
   if (ms < 0) return `-${duration(-ms)}`;
   if (ms === 0) return "0 ms";
   if (ms < 1) return `${FINE.format(ms * 1000)} µs`;
-  if (ms < 1000) return `${FINE.format(ms)} ms`;
-  if (ms < 60_000) return `${FINE.format(Math.floor(ms / 10) / 100)} s`;
+  // What is not yet a second is not shown as one, and so on.
+  if (ms < 1000) return `${FINE.format(ms < 100 ? ms : Math.floor(ms))} ms`;
+  if (ms < 60_000) return `${FINE.format(ms < 10_000 ? Math.floor(ms / 10) / 100 : Math.floor(ms / 100) / 10)} s`;
   const units = [["d", 86_400_000], ["h", 3_600_000], ["min", 60_000], ["s", 1000]];
   const first = units.findIndex(([, size]) => ms >= size);
   const [name, size] = units[first];

@@ -148,8 +148,7 @@ export function journal(id, { signal, onRecord, onBegin, onState }) {
     const changes = follow("/api/events", {
       query: { idPrefix: id }, signal,
       onEvent: ({ event, data }) => {
-        if (event === "reset") ask();
-        else if (event === "change" && data?.id === id) go();
+        if (event === "reset" || (event === "change" && data?.id === id)) go();
       },
       onState: (state) => {
         if (state !== "failed" || done) return;
