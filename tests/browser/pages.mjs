@@ -84,8 +84,11 @@ async function list() {
   await page.evaluate(`globalThis.rows = ${rows}`);
   for (let n = 0; n < 10; n += 1) {
     const before = await page.evaluate(() => globalThis.rows());
-    await view.evaluate((one) => { one.scrollTop = one.scrollHeight; });
-    check("scrolling to the end reads more", await until(page, (was) => globalThis.rows() > was, before), `than ${before}`);
+    check("scrolling to the end reads more", await until(page, (was) => {
+      const list = document.querySelector(".grid-view");
+      list.scrollTop = list.scrollHeight;
+      return globalThis.rows() > was;
+    }, before), `than ${before}`);
   }
   check("of many rows few are elements", await page.locator(".grid tbody:not(.room) tr").count() < 80);
 
@@ -104,10 +107,10 @@ async function list() {
   await page.keyboard.press(" ");
   await page.keyboard.press("Shift+ArrowDown");
   check("the keyboard picks rows", await page.locator(".batch-many").innerText() === "2 sagas picked");
-  await page.locator(".batch").getByRole("button", { name: "Terminate" }).click();
+  await page.locator(".batch").getByRole("button", { name: "Restart" }).click();
   const dialog = page.locator("dialog[open]");
-  check("a dialog says how many", /Terminate \d+ sagas?\?/.test(await dialog.innerText()));
-  check("and which", await dialog.locator(".id-list li").count() > 0);
+  check("a dialog says how many", /Restart 2 sagas\?/.test(await dialog.innerText()));
+  check("and which", await dialog.locator(".id-list li").count() === 2);
   await page.keyboard.press("Escape");
   check("Escape calls it off", await page.locator("dialog").count() === 0);
   check("and nothing is done", await page.locator(".batch-many").innerText() === "2 sagas picked");

@@ -105,28 +105,6 @@ impl Snapshot {
         let limits = self.limits.iter().map(|limit| *limit as f64 / unit);
         limits.chain([f64::INFINITY]).zip(self.counts.iter().copied()).collect()
     }
-
-    /// The value that this share of all values does not exceed, about: as if
-    /// the values of a bucket were spread evenly over it. Nothing where there
-    /// are none.
-    pub fn quantile(&self, share: f64) -> Option<f64> {
-        let count = self.count();
-        if count == 0 {
-            return None;
-        }
-        let rank = share.clamp(0.0, 1.0) * count as f64;
-        let (mut below, mut lower) = (0_u64, 0_u64);
-        for (limit, inside) in self.limits.iter().zip(&self.counts) {
-            let reached = below + inside;
-            if *inside > 0 && reached as f64 >= rank {
-                let part = (rank - below as f64) / *inside as f64;
-                return Some(lower as f64 + part * (*limit - lower) as f64);
-            }
-            (below, lower) = (reached, *limit);
-        }
-        // Beyond the last limit nothing is known but that.
-        Some(lower as f64)
-    }
 }
 
 /// How long guests took to come into memory, by engine.
@@ -151,20 +129,5 @@ mod tests {
         let snapshot = histogram.clone().snapshot();
         assert_eq!(snapshot.buckets(10.0), [(1.0, 2), (2.0, 2), (f64::INFINITY, 2)]);
         assert_eq!((snapshot.count(), snapshot.sum()), (6, 1062));
-    }
-
-    #[test]
-    fn quantiles_lie_within_their_buckets() {
-        let histogram = Histogram::new(&[10, 20, 40]);
-        assert_eq!(histogram.snapshot().quantile(0.5), None);
-        (0..50).for_each(|_| histogram.observe(5));
-        (0..50).for_each(|_| histogram.observe(30));
-        let snapshot = histogram.snapshot();
-        assert_eq!(snapshot.quantile(0.25), Some(5.0));
-        assert_eq!(snapshot.quantile(0.5), Some(10.0));
-        assert_eq!(snapshot.quantile(0.75), Some(30.0));
-        assert_eq!(snapshot.quantile(1.0), Some(40.0));
-        histogram.observe(1000);
-        assert_eq!(histogram.snapshot().quantile(1.0), Some(40.0));
     }
 }

@@ -96,7 +96,7 @@ export function filters({ onChange, tools }) {
     h("div", { class: "popover-body more-filters" },
       field("Id begins with", prefix),
       field("Tags", tag), h("p", { id: tagHelp, class: "field-help" }, "Several with commas between them; all have to be there."),
-      field("Created from", from), field("Created before", to)));
+      field("Created from", from), field("Created until", to)));
 
   const element = h("form", {
     class: "filters", role: "search", "aria-label": "Filter of the list",
@@ -133,7 +133,7 @@ export function filters({ onChange, tools }) {
     if (filter.idPrefix) chip(`id ${filter.idPrefix}…`, { idPrefix: "" });
     for (const value of filter.tags) chip(`tag ${value}`, { tags: filter.tags.filter((one) => one !== value) });
     if (filter.from !== null) chip(`from ${clockText(filter.from)}`, { from: null });
-    if (filter.to !== null) chip(`before ${clockText(filter.to)}`, { to: null });
+    if (filter.to !== null) chip(`until ${clockText(filter.to)}`, { to: null });
     if (made.length > 1) {
       made.push(h("button", {
         type: "button", class: "button quiet small",

@@ -94,7 +94,7 @@ export function histogram({ onPick }) {
   function bounds() {
     const first = Math.min(cursor, anchor);
     const last = Math.max(cursor, anchor);
-    return { first, last, from: shown.buckets[first].at, to: shown.buckets[last].at + shown.widthMs };
+    return { first, last, from: shown.buckets[first].at, to: Math.min(shown.to, shown.buckets[last].at + shown.widthMs - 1) };
   }
 
   function mark() {
@@ -121,7 +121,7 @@ export function histogram({ onPick }) {
   function summary() {
     if (!shown) return;
     const total = shown.buckets.reduce((sum, bucket) => sum + all(bucket), 0);
-    const part = shown.complete ? "" : " counted so far; the host did not get through all of them";
+    const part = shown.complete ? "" : " counted so far";
     setText(said, `${count(total, "saga")}${part}, ${duration(shown.widthMs)} a bar`);
   }
 
@@ -144,22 +144,36 @@ export function histogram({ onPick }) {
     summary();
   }
 
+  function show(sum) {
+    const marked = cursor >= 0 && shown?.buckets.length === sum.buckets.length;
+    shown = sum.buckets.length ? sum : null;
+    element.classList.toggle("nothing", !shown);
+    if (!marked) cursor = anchor = -1;
+    if (shown) {
+      draw();
+      if (marked) mark();
+      return;
+    }
+    fill(picture);
+    setText(said, "Nothing to show over time.");
+  }
+
   return {
     element,
     async load(filter, signal) {
+      let token = null;
+      let sum = null;
       try {
-        const got = await api.get("/api/instances/histogram", {
-          signal, query: { ...narrowing(filter), buckets: BUCKETS },
-        });
-        if (signal.aborted) return;
-        shown = got.buckets?.length ? got : null;
-        element.classList.toggle("nothing", !shown);
-        cursor = anchor = -1;
-        if (shown) draw();
-        else {
-          fill(picture);
-          setText(said, "Nothing to show over time.");
-        }
+        // The host counts as many as it can soon, and says where to go on.
+        do {
+          const part = await api.get("/api/instances/histogram", {
+            signal, query: { ...narrowing(filter), buckets: BUCKETS, token },
+          });
+          if (signal.aborted) return;
+          sum = added(sum, part);
+          token = part.next ?? null;
+          show(sum);
+        } while (token !== null);
       } catch (error) {
         if (!signal.aborted) setText(said, `Not known over time: ${error.message}`);
       }
@@ -169,6 +183,17 @@ export function histogram({ onPick }) {
 
 function all(bucket) {
   return Object.values(bucket.counts).reduce((sum, value) => sum + value, 0);
+}
+
+/** Two parts as one: they have the same bars. */
+function added(sum, part) {
+  if (!sum || sum.buckets.length !== part.buckets.length) return part;
+  const buckets = part.buckets.map((bucket, index) => {
+    const counts = { ...sum.buckets[index].counts };
+    for (const [status, value] of Object.entries(bucket.counts)) counts[status] = (counts[status] ?? 0) + value;
+    return { at: bucket.at, counts };
+  });
+  return { ...part, buckets };
 }
 
 function byTone(bucket) {

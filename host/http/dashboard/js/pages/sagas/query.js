@@ -79,5 +79,5 @@ export function fits(filter, change) {
     && (!word || change.id.toLowerCase().includes(word) || change.name.toLowerCase().includes(word))
     && filter.tags.length === 0
     && (filter.from === null || (change.created ?? 0) >= filter.from)
-    && (filter.to === null || (change.created ?? 0) < filter.to);
+    && (filter.to === null || (change.created ?? 0) <= filter.to);
 }
