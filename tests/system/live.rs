@@ -371,7 +371,7 @@ fn the_figures_are_of_what_happened() {
     let square = function(&functions, "Square");
     assert_eq!(
         (&square["kind"], &square["component"]),
-        (&json!("activity"), &json!("test_guests"))
+        (&json!("activity"), &json!("guest_activities"))
     );
     assert!(square["digest"].is_string() && square["imports"].is_array(), "{square}");
     let stats = &square["stats"];

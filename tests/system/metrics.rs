@@ -299,7 +299,7 @@ fn odd_names_and_paths_make_no_series() {
     let odd = |n: usize| {
         let name = format!("Odd{n}");
         let answer = client.post(&format!("/api/orchestrators/{name}"), &Value::Null);
-        assert_eq!(answer.status, 404, "{answer:?}");
+        assert_eq!(answer.status, 400, "{answer:?}");
         assert_eq!(client.get(&format!("/odd/{n}")).status, 404);
         assert_eq!(client.get(&format!("{BASE}/{name}")).status, 404);
         let call = json!({ "activity": name, "retry": { "maxAttempts": 1 } });

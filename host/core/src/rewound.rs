@@ -22,6 +22,21 @@ pub(crate) use self::memo::Memo;
 use self::memo::{Ask, ChildUndo, FailedChild, Kept, sendable};
 
 impl Instance {
+    /// Whether what is asked for has the number that comes next.
+    fn fits(&self, Record(_, event): &Record) -> bool {
+        match event {
+            Event::Scheduled { task, .. }
+            | Event::ChildScheduled { task, .. }
+            | Event::TimerCreated { task, .. }
+            | Event::EventAwaited { task, .. }
+            | Event::EntityCalled { task, .. }
+            | Event::LocksRequested { task, .. }
+            | Event::CompensationRequested { task, .. } => *task as usize == self.tasks.len(),
+            Event::ScopeOpened { scope, .. } => *scope == self.scopes.next(),
+            _ => true,
+        }
+    }
+
     /// How often it was rewound.
     pub(crate) fn generation(&self) -> u32 {
         self.memo.times
@@ -359,6 +374,10 @@ pub fn recalled(records: &[Record]) -> Vec<Json> {
     let mut instance = Instance::new(*at, started.clone());
     let mut recalled = Vec::new();
     for record in rest {
+        // Of a journal that no host wrote nothing more is known.
+        if !instance.fits(record) {
+            break;
+        }
         instance.apply(record);
         if let Record(_, Event::Recalled { task, .. }) = record {
             let state = instance.tasks.get(*task as usize).map(|task| &task.state);

@@ -53,7 +53,7 @@ pub(crate) async fn set(State(app): State<Shared>, request: Request) -> Result<R
     })?;
     let before = log.get();
     log.set(&asked.level).map_err(|problem| {
-        ApiError::bad_argument(&format!("'level' cannot be {:?}: {problem}", asked.level))
+        ApiError::bad_argument(&format!("'level' cannot be {:?}: {problem}.", asked.level))
     })?;
     let level = log.get();
     tracing::info!(before, level, "what is logged was changed");

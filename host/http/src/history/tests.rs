@@ -348,7 +348,7 @@ fn what_is_kept_in_a_rewind_is_shown_once_more() {
 
 fn any_event() -> impl Strategy<Value = Event> {
     let task = 0..4u32;
-    (0..19u8, task, 1..3u32, any::<bool>()).prop_map(|(what, task, attempt, last)| match what {
+    (0..18u8, task, 1..3u32, any::<bool>()).prop_map(|(what, task, attempt, last)| match what {
         0 => started(),
         1 => scheduled(task),
         2 => completed(task, attempt, Logs::default()),
@@ -365,8 +365,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         13 => repaired(task.into(), if last { Repair::Retry } else { Repair::Done(text("1")) }),
         14 => Event::RetriesEnded { task },
         15 => Event::CompensationDone { task },
-        16 => Event::Recalled { task, at: T0 },
-        17 => rewound(),
+        16 => rewound(),
         _ => Event::Terminated { reason: String::new() },
     })
 }
