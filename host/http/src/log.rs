@@ -47,13 +47,13 @@ pub(crate) async fn set(State(app): State<Shared>, request: Request) -> Result<R
     let bytes = body::read(request.into_body(), app.body()).await?;
     let log = levels(&app)?;
     let asked: Levels = serde_json::from_slice(&bytes).map_err(|error| {
-        ApiError::bad_argument(&format!(
+        ApiError::bad_argument(format!(
             "The body is to be {{\"level\": \"info,guest=debug\"}}: {error}."
         ))
     })?;
     let before = log.get();
     log.set(&asked.level).map_err(|problem| {
-        ApiError::bad_argument(&format!("'level' cannot be {:?}: {problem}.", asked.level))
+        ApiError::bad_argument(format!("'level' cannot be {:?}: {problem}.", asked.level))
     })?;
     let level = log.get();
     tracing::info!(before, level, "what is logged was changed");

@@ -80,20 +80,22 @@ pub(crate) async fn run(args: EntityArgs) -> Result<()> {
     match args.command {
         EntityCommand::Get { name, key, remote } => {
             let state = remote.remote()?.get(&path(&name, &key)).await?.ok()?.value()?;
-            Ok(match remote.json {
+            match remote.json {
                 true => output::json(&state)?,
                 false => output::line(&state.to_string())?,
-            })
+            }
+            Ok(())
         }
         EntityCommand::Signal { name, key, operation, input, at, remote } => {
             let body = input::read_or_null(input.as_deref())?;
             let path =
                 with_query(&path(&name, &key), &[("op", Some(operation.clone())), ("at", at)]);
             remote.remote()?.post(&path, body.as_str().to_owned()).await?.ok()?;
-            Ok(match remote.json {
+            match remote.json {
                 true => output::json(&json!({ "name": name, "key": key }))?,
                 false => output::line(&format!("told {name} {key} to {operation}"))?,
-            })
+            }
+            Ok(())
         }
         EntityCommand::List(args) => list(args).await,
     }
