@@ -39,10 +39,7 @@ impl Engine {
         let until = Instant::now() + UNDELIVERED;
         loop {
             return match self.inner.writer.write(Write::Purge { key: row.key }).await {
-                Ok(_) => {
-                    self.inner.counters.purged_on_request.add(1);
-                    Ok(())
-                }
+                Ok(_) => Ok(()),
                 Err(WriteFailure::Write(WriteError::NotTerminal { .. })) => {
                     Err(CommandError::NotTerminal { id })
                 }
@@ -84,7 +81,6 @@ impl Engine {
             match self.inner.writer.write(write).await {
                 Ok(Written::PurgedWhere { purged, next }) => {
                     purged_all += purged;
-                    self.inner.counters.purged_on_request.add(purged);
                     match next {
                         Some(next) => after = next,
                         None => return Ok(purged_all),
