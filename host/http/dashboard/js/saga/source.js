@@ -34,7 +34,7 @@ export function journal(id, { signal, onRecord, onBegin, onState }) {
     let ended = false;
     stream = follow(path, {
       signal,
-      lastId: from > 0 ? String(from - 1) : "",
+      query: from > 0 ? { after: from } : undefined,
       onEvent: ({ event, data }) => {
         if (event === "end") {
           ended = true;
