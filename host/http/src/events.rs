@@ -57,12 +57,13 @@ pub(crate) async fn follow(
     let seen = request
         .headers()
         .get("last-event-id")
-        .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    let next = seen.map_or(after, |seen| seen.saturating_add(1));
+        .and_then(|value| seen_of(value.to_str().ok()?.trim()));
+    let next = seen.map_or(after, |(seen, _)| seen.saturating_add(1));
+    let round = seen.map(|(_, round)| round);
 
     // Subscribed before the journal is read, so that nothing falls between.
     let live = app.engine.subscribe();
-    let mut stream = Stream { app, id, live, progress: Progress::new(next) };
+    let mut stream = Stream { app, id, live, progress: Progress { round, ..Progress::new(next) } };
     if !stream.read().await? {
         return Err(ApiError::no_instance(&stream.id));
     }
@@ -138,6 +139,9 @@ impl Stream {
 struct Progress {
     /// The place in the journal of what is sent next.
     next: u64,
+    /// How often the instance had continued as new when that journal began, if
+    /// that is known: the one that it has by now may be another one.
+    round: Option<u64>,
     /// What is to be sent, from `next` on.
     pending: VecDeque<Record>,
     ended: Option<RuntimeStatus>,
@@ -147,11 +151,17 @@ struct Progress {
 
 impl Progress {
     fn new(next: u64) -> Self {
-        Progress { next, pending: VecDeque::new(), ended: None, begun: false, done: false }
+        let (pending, ended) = (VecDeque::new(), None);
+        Progress { next, round: None, pending, ended, begun: false, done: false }
     }
 
     /// Takes the journal as it is now, in place of what was pending.
     fn read(&mut self, mut records: Vec<Record>, status: RuntimeStatus) {
+        let round = round_of(&records);
+        if self.round.is_some_and(|known| Some(known) != round) {
+            self.next = 0;
+        }
+        self.round = round;
         let seen = usize::try_from(self.next).unwrap_or(usize::MAX).min(records.len());
         records.drain(..seen);
         self.pending = records.into();
@@ -165,6 +175,7 @@ impl Progress {
         let anew = first == 0 && matches!(records.first(), Some(Record(_, Event::Started(_))));
         if anew && self.begun {
             self.next = 0;
+            self.round = round_of(records);
         }
         let Some(seen) = self.next.checked_sub(first) else {
             return false;
@@ -197,11 +208,30 @@ impl Progress {
             let index = self.next;
             self.next += 1;
             // Writing to a string cannot fail.
-            let _ = writeln!(chunk, "id: {index}");
+            let _ = match self.round {
+                None | Some(0) => writeln!(chunk, "id: {index}"),
+                Some(round) => writeln!(chunk, "id: {index}.{round}"),
+            };
             data(&mut chunk, &JournalLine { index, time, event });
         }
         (!chunk.is_empty()).then_some(chunk)
     }
+}
+
+/// How often the instance of this journal had continued as new when it began.
+fn round_of(records: &[Record]) -> Option<u64> {
+    match records.first() {
+        Some(Record(_, Event::Started(started))) => {
+            Some(started.carried.as_ref().map_or(0, |carried| carried.rounds))
+        }
+        _ => None,
+    }
+}
+
+/// The event that a reader saw last: its place, and the round.
+fn seen_of(id: &str) -> Option<(u64, u64)> {
+    let (place, round) = id.split_once('.').unwrap_or((id, "0"));
+    Some((place.parse().ok()?, round.parse().ok()?))
 }
 
 fn end_of(event: &Event) -> Option<RuntimeStatus> {
@@ -233,7 +263,7 @@ fn data(out: &mut String, value: &impl Serialize) {
 
 #[cfg(test)]
 mod tests {
-    use sagahost_core::Json;
+    use sagahost_core::{Carried, Json, Started};
 
     use super::*;
 
@@ -282,6 +312,31 @@ mod tests {
         assert!(progress.committed(3, &[completed()], true));
         assert_eq!(seen(&progress.chunk().expect("the end")), ["3.", "Completed"]);
         assert!(progress.done && progress.chunk().is_none());
+    }
+
+    #[test]
+    fn a_reader_that_saw_an_earlier_round_is_given_the_whole_of_this_one() {
+        let began = |rounds: u64| {
+            let carried = serde_json::json!({ "rounds": rounds });
+            let carried: Carried = serde_json::from_value(carried).expect("all else has a default");
+            let carried = Some(Box::new(carried));
+            Record(1, Event::Started(Started { carried, ..Started::default() }))
+        };
+        let ids = |text: &str| -> Vec<_> {
+            text.lines().filter_map(|line| line.strip_prefix("id: ")).map(str::to_owned).collect()
+        };
+        let journal = || vec![began(3), raised("a")];
+        for (last, expected) in
+            [("7.2", &["0.3", "1.3"][..]), ("0.3", &["1.3"]), ("1", &["0.3", "1.3"])]
+        {
+            let (seen, round) = seen_of(last).expect("an id");
+            let mut progress = Progress { round: Some(round), ..Progress::new(seen + 1) };
+            progress.read(journal(), RuntimeStatus::Running);
+            let text = progress.chunk().expect("what is left");
+            assert_eq!(ids(&text), expected, "after {last}");
+        }
+        assert_eq!(seen_of("x"), None);
+        assert_eq!(seen_of("1.x"), None);
     }
 
     #[test]
