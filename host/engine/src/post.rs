@@ -16,7 +16,7 @@ use sagahost_wasm::FunctionKind;
 use crate::api::new_id;
 use crate::cell::{Message, Replace};
 use crate::children::deadline_from;
-use crate::entity::EntityMessage;
+use crate::entity::{EntityMessage, is_entity};
 use crate::error::StartError;
 use crate::lifecycle::Inner;
 use crate::load::NotLoaded;
@@ -27,9 +27,6 @@ const REMEMBERED: Millis = 10 * 60 * 1000;
 
 /// Between two tries to read or write what a start depends on.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// The instance ids of entities begin with this.
-const ENTITY: char = '@';
 
 impl Inner {
     /// Takes a letter, which is durable, to where it is to go.
@@ -47,11 +44,11 @@ impl Inner {
                     }
                 });
             }
-            Parcel::Event { .. } if to.starts_with(ENTITY) => {
+            Parcel::Event { .. } if is_entity(&to) => {
                 let problem = format!("`{to}` is an entity: it takes signals, and no events");
                 self.posted(&from, post, Some(problem));
             }
-            parcel if to.starts_with(ENTITY) => {
+            parcel if is_entity(&to) => {
                 self.deliver_to_entity(&to, EntityMessage::Letter { post, from, parcel });
             }
             parcel => self.deliver(&to, Message::Letter { post, from, parcel }),
@@ -65,7 +62,7 @@ impl Inner {
             self.counters.undeliverable.add(1);
             tracing::warn!(instance = sender, problem, "what an instance sent is not delivered");
         }
-        if sender.starts_with(ENTITY) {
+        if is_entity(sender) {
             self.deliver_to_entity(sender, EntityMessage::Posted { post, problem });
         } else {
             self.deliver(sender, Message::Posted { post, problem });
