@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use sagahost_engine::{Clock, Engine, EngineConfig, FunctionKind, Schedule};
-use sagahost_http::{HttpError, Keys, LogLevels, Server, ServerConfig, Trigger, Webhook};
+use sagahost_http::{HttpError, Keys, LogLevels, Server, ServerConfig, Traces, Trigger, Webhook};
 use sagahost_store::SqliteStore;
 use sagahost_wasm::{ByteSize, HumanDuration, Runtime, WasmConfig};
 use tokio::sync::watch;
 
 use crate::exit::{Exit, fail};
 use crate::folder::{Change, Folder};
-use crate::manifest::{self, Listen, Loaded, WebhookUrl};
+use crate::manifest::{self, Listen, Loaded, PostUrl, TracesUrl, WebhookUrl};
 
 /// What `serve` and `dev` can both be told; it goes before the manifest.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,6 +45,10 @@ pub(crate) struct HostArgs {
     /// Where to POST when a saga is stuck [default: the manifest's]
     #[arg(long, value_name = "URL")]
     pub(crate) stuck_webhook: Option<WebhookUrl>,
+    /// Where traces go, by OTLP over HTTP [default: the manifest's, else
+    /// OTEL_EXPORTER_OTLP_ENDPOINT]
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<TracesUrl>,
     /// Refuse every request that would change something; what runs goes on
     #[arg(long)]
     pub(crate) read_only: bool,
@@ -82,6 +86,7 @@ impl Host {
     ) -> Result<Host> {
         let given = &loaded.manifest.host;
         let stuck_webhook = webhook(args.stuck_webhook.as_ref(), given)?;
+        let traces = traces(args.otlp_endpoint.as_ref(), given)?;
         let Places { data, functions } = places;
         // The store first: it makes the data directory, for this user alone,
         // and is what keeps two hosts off it.
@@ -128,6 +133,7 @@ impl Host {
             grace,
             trust_forwarded: given.trust_forwarded,
             stuck_webhook,
+            traces,
             read_only: args.read_only || given.read_only,
             log,
             triggers: loaded.triggers()?,
@@ -188,7 +194,7 @@ pub(crate) fn not_deployed(engine: &Engine, loaded: &Loaded) -> Result<BTreeSet<
 /// manifest.
 fn webhook(named: Option<&WebhookUrl>, given: &manifest::Host) -> Result<Option<Webhook>> {
     let variable = given.stuck_webhook_token_env.as_deref();
-    let Some(WebhookUrl(url)) = named.or(given.stuck_webhook.as_ref()) else {
+    let Some(PostUrl { url, .. }) = named.or(given.stuck_webhook.as_ref()) else {
         return match variable {
             None => Ok(None),
             Some(_) => Err(fail(
@@ -208,6 +214,21 @@ fn webhook(named: Option<&WebhookUrl>, given: &manifest::Host) -> Result<Option<
     });
     let token = token.transpose()?;
     Webhook::new(url, token.as_deref())
+        .map(Some)
+        .map_err(|error| fail(Exit::Usage, error.to_string()))
+}
+
+/// Where traces go: what is named on the command line, else in the manifest,
+/// else in the variables that OpenTelemetry has for that.
+fn traces(named: Option<&TracesUrl>, given: &manifest::Host) -> Result<Option<Traces>> {
+    let variable = |name| std::env::var(name).ok().filter(|text: &String| !text.trim().is_empty());
+    let named = named.or(given.otlp_endpoint.as_ref()).map(|named| named.url.clone());
+    let Some(endpoint) = named.or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT")) else {
+        return Ok(None);
+    };
+    let headers = variable("OTEL_EXPORTER_OTLP_HEADERS");
+    let service = variable("OTEL_SERVICE_NAME");
+    Traces::new(&endpoint, headers.as_deref(), service.as_deref().unwrap_or("sagahost"))
         .map(Some)
         .map_err(|error| fail(Exit::Usage, error.to_string()))
 }

@@ -4,6 +4,7 @@
 mod triggers;
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use sagahost_core::Json;
 use sagahost_engine::{Retention, Schedule};
-use sagahost_http::{Trigger, Webhook};
+use sagahost_http::{Traces, Trigger, Webhook};
 use sagahost_wasm::{ByteSize, FunctionRule, HumanDuration, Rules};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -57,6 +58,8 @@ pub(crate) struct Host {
     pub(crate) stuck_webhook: Option<WebhookUrl>,
     /// The variable of the host's environment that has the webhook's token.
     pub(crate) stuck_webhook_token_env: Option<String>,
+    /// Where the traces of sagas go.
+    pub(crate) otlp_endpoint: Option<TracesUrl>,
 }
 
 /// `[dev]`: for `sagahost dev` and `sagahost build` only.
@@ -103,26 +106,50 @@ impl<'de> Deserialize<'de> for Listen {
 
 /// A URL to post to. It may have a secret in it, so nothing shows it whole.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct WebhookUrl(pub(crate) String);
+pub(crate) struct PostUrl<T> {
+    pub(crate) url: String,
+    what: PhantomData<T>,
+}
 
-impl std::fmt::Debug for WebhookUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("WebhookUrl(…)")
+/// Where it is told that a saga is stuck.
+pub(crate) type WebhookUrl = PostUrl<Webhook>;
+
+/// Where traces go.
+pub(crate) type TracesUrl = PostUrl<Traces>;
+
+/// What is posted to a URL.
+pub(crate) trait Posted: Sized {
+    /// Whether it can be.
+    fn check(url: &str) -> Result<(), String>;
+}
+
+impl Posted for Webhook {
+    fn check(url: &str) -> Result<(), String> {
+        Webhook::check(url).map_err(|error| error.to_string())
     }
 }
 
-impl std::str::FromStr for WebhookUrl {
+impl Posted for Traces {
+    fn check(url: &str) -> Result<(), String> {
+        Traces::check(url).map_err(|error| error.to_string())
+    }
+}
+
+impl<T> std::fmt::Debug for PostUrl<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PostUrl(…)")
+    }
+}
+
+impl<T: Posted> std::str::FromStr for PostUrl<T> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match Webhook::check(text) {
-            Ok(()) => Ok(WebhookUrl(text.to_owned())),
-            Err(error) => Err(error.to_string()),
-        }
+        T::check(text).map(|()| PostUrl { url: text.to_owned(), what: PhantomData })
     }
 }
 
-impl<'de> Deserialize<'de> for WebhookUrl {
+impl<'de, T: Posted> Deserialize<'de> for PostUrl<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
@@ -309,6 +336,7 @@ mod tests {
             grace = "5s"
             stuck-webhook = "https://alerts.example.com/s3cr3t"
             stuck-webhook-token-env = "TOKEN"
+            otlp-endpoint = "http://localhost:4318/s3cr3t"
 
             [[functions]]
             names = ["Order*"]
@@ -339,6 +367,7 @@ mod tests {
         assert_eq!(manifest.host.listen, "127.0.0.1:8080".parse().ok());
         assert_eq!(manifest.host.memory_budget.map(ByteSize::bytes), Some(512 << 20));
         assert!(manifest.host.stuck_webhook.is_some());
+        assert!(manifest.host.otlp_endpoint.is_some());
         assert!(!format!("{manifest:?}").contains("s3cr3t"), "{manifest:?}");
         assert_eq!(manifest.functions.len(), 1);
         let schedule = manifest.schedules[0].get_ref().schedule().expect("is right");
@@ -378,6 +407,8 @@ mod tests {
         let webhook = wrong("[host]\nstuck-webhook = \"ftp://h/s3cr3t\"\n");
         assert!(webhook.starts_with("2:17: a webhook's URL is like https://"), "{webhook}");
         assert!(!webhook.contains("s3cr3t"), "{webhook}");
+        let otlp = wrong("[host]\notlp-endpoint = \"localhost\"\n");
+        assert!(otlp.starts_with("2:17: the OTLP endpoint is like http://"), "{otlp}");
         let syntax = wrong("[host]\ndata = \n");
         assert!(syntax.starts_with("2:"), "{syntax}");
         let rule = wrong("\n[[functions]]\nnames = []\n");

@@ -377,6 +377,19 @@ impl Instance {
         }
     }
 
+    /// What does this step or undo.
+    pub fn function_of(&self, work: Work) -> Option<&str> {
+        match work {
+            Work::Step(task) => match &self.tasks.get(task as usize)?.kind {
+                TaskKind::Activity { function, .. } | TaskKind::Child { function, .. } => {
+                    Some(function)
+                }
+                _ => None,
+            },
+            Work::Undo(undo) => Some(&self.undos.get(&undo)?.compensation.function),
+        }
+    }
+
     /// The key that every attempt of this step is given, and no other step.
     pub fn idempotency_key(&self, task: TaskId) -> String {
         let own = self.tasks.get(task as usize).and_then(|found| found.key.clone());

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 use sagahost_core::*;
+use support::spans::check_spans;
 use support::*;
 
 fn once() -> CallPolicy {
@@ -28,6 +29,7 @@ fn trace(world: &World) -> Vec<String> {
 /// The state in memory is the one in the journal, and the code sees on replay
 /// what it saw.
 fn check(world: &World) {
+    check_spans(world);
     let mut loaded = world.clone();
     loaded.reload();
     assert_eq!(loaded.instance(), world.instance());

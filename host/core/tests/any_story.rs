@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use sagahost_core::*;
 use support::check::{check_end, check_state};
 use support::explore::{Choice, How, Node, Outside, Saga};
+use support::spans::check_spans;
 use support::*;
 
 /// What happens next in a story.
@@ -96,6 +97,7 @@ fn happen(world: &mut World, happening: &Happening) {
 /// The state loaded from the journal is the state in memory, and the code
 /// sees on replay what it saw.
 fn check(world: &World) {
+    check_spans(world);
     assert_eq!(world.blocked, None, "a faithful code never differs from its journal");
     let loaded = Orchestration::load(&world.chunks).expect("the journal is whole");
     let (stored, live) = (loaded.instance(), world.orchestration.instance());

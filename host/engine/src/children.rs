@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use sagahost_core::{
     ChildStart, ChildStop, Command, End, Failure, FailureKind, HandedUndo, Json, Millis,
-    Orchestration, Parent, Started,
+    Orchestration, Parent, SpanOf, Started,
 };
 use sagahost_store::NewInstance;
 use sagahost_wasm::FunctionKind;
@@ -87,8 +87,9 @@ impl Inner {
         };
         let (trace_parent, version) = {
             let guest = guest::lock(&body.guest);
-            let started = guest.orchestration.instance().started();
-            (started.trace_parent.clone(), started.version.clone())
+            let instance = guest.orchestration.instance();
+            let span = instance.trace_parent(SpanOf::Task(child.task));
+            (Some(span), instance.started().version.clone())
         };
         let function = match self.runtime.function(&child.function) {
             Some(function) if function.kind == FunctionKind::Orchestrator => Some(function),

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sagahost_core::{End, Event, Letter, Post, Record, SagaState, Work, encode_chunk};
-use sagahost_store::{Summary, Write, WriteError, Written};
+use sagahost_core::{
+    End, Event, Letter, Parcel, Post, Record, SagaState, SpanOf, Work, decode_chunk, encode_chunk,
+};
+use sagahost_store::{InstanceKey, Summary, Write, WriteError, Written};
 
 use crate::api::{Committed, Ended};
 use crate::cell::{Ack, Body, Cell, Message, Stopped};
@@ -162,14 +164,18 @@ impl Inner {
 
     /// Sends what the turn has to send; whether the orchestration has ended.
     fn send(self: &Arc<Self>, cell: &Cell, body: &mut Body, letters: Vec<Letter>) -> bool {
-        let (origin, over) = {
+        let ((origin, span), over) = {
             let guest = guest::lock(&body.guest);
             let instance = guest.orchestration.instance();
             body.has_mail = instance.has_mail();
-            let origin = (!letters.is_empty()).then(|| instance.origin().to_owned());
-            (origin.unwrap_or_default(), instance.end().is_some())
+            let sender = (!letters.is_empty())
+                .then(|| (instance.origin().to_owned(), instance.trace_parent(SpanOf::Saga)));
+            (sender.unwrap_or_default(), instance.end().is_some())
         };
-        for letter in letters {
+        for mut letter in letters {
+            if let Parcel::Start { trace_parent, .. } = &mut letter.parcel {
+                *trace_parent = Some(span.clone());
+            }
             self.post(&cell.id, &origin, letter);
         }
         over
@@ -205,6 +211,12 @@ impl Inner {
                 stuck: stuck::listed(instance),
             }
         };
+        let before = match fresh {
+            Some(fresh) if self.wants_rounds() => {
+                self.round_before(body.key, body.held[..fresh].to_vec()).await
+            }
+            _ => None,
+        };
         let (events, status) = (summary.events, summary.status);
         let created = body.new.as_ref().map(|new| new.created);
         let stuck = summary.saga == SagaState::Stuck;
@@ -234,6 +246,9 @@ impl Inner {
             let guest = guest::lock(&body.guest);
             let instance = guest.orchestration.instance();
             self.note_events(guest.id(), instance, &body.held);
+            if let Some(before) = before {
+                self.tell_round(guest.id(), &before);
+            }
             self.tell(|| Change {
                 id: guest.id(),
                 name: &instance.started().name,
@@ -270,6 +285,25 @@ impl Inner {
         }
         body.stored = events;
         Ok(())
+    }
+
+    /// The journal of the execution that another one is about to follow, in
+    /// place of it: what is stored of it, and what is held.
+    async fn round_before(
+        &self,
+        key: Option<InstanceKey>,
+        held: Vec<Record>,
+    ) -> Option<Vec<Record>> {
+        let mut records = Vec::new();
+        if let Some(key) = key {
+            let store = self.store.clone();
+            let read = tokio::task::spawn_blocking(move || store.journal(key, 0)).await;
+            for (number, chunk) in read.ok()?.ok()?.iter().enumerate() {
+                records.extend(decode_chunk(number, chunk).ok()?);
+            }
+        }
+        records.extend(held);
+        Some(records)
     }
 
     fn ended(self: &Arc<Self>, cell: &Cell, body: &Body) {

@@ -1,17 +1,42 @@
 //! Deployment: every `*.wasm` in one folder is a component, and a deployment
 //! over the network puts its file there. So the folder is all there is to
-//! know, and all there is to copy.
+//! know, and all there is to copy. Who deployed it is noted in the store, with
+//! the digest that the note is about.
 
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use sagahost_core::Millis;
+use sagahost_store::Write;
 use sagahost_wasm::Deployment;
+use serde::{Deserialize, Serialize};
 
 use crate::api::Engine;
-use crate::error::DeployError;
+use crate::error::{CommandError, DeployError};
+
+/// How a component came to be deployed, as far as that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployed {
+    /// When its file was written into the functions folder.
+    pub at: Option<Millis>,
+    /// Whether that was done over the network. Otherwise somebody else put the
+    /// file there.
+    pub over_network: bool,
+    /// Who asked for that, where keys have names.
+    pub by: Option<String>,
+}
+
+/// What is noted of a deployment over the network.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    digest: String,
+    by: Option<String>,
+}
+
+fn note_name(component: &str) -> String {
+    format!("component/{component}")
+}
 
 impl Engine {
     /// What is deployed.
@@ -19,18 +44,22 @@ impl Engine {
         self.inner.runtime.deployments()
     }
 
-    /// When a component's file was written into the functions folder, and who
-    /// deployed it; as far as that is known.
-    pub async fn deployed(&self, deployment: &Deployment) -> (Option<Millis>, Option<String>) {
+    /// How a component came to be deployed.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn deployed(&self, deployment: &Deployment) -> Result<Deployed, CommandError> {
         let path = self.path_of(&deployment.component);
         let modified = tokio::task::spawn_blocking(move || std::fs::metadata(path)?.modified());
         let modified = modified.await.ok().and_then(Result::ok);
         let since = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         let at = since.and_then(|since| Millis::try_from(since.as_millis()).ok());
-        let deployed_by = self.inner.deployed_by.lock().unwrap_or_else(PoisonError::into_inner);
-        let by = deployed_by.get(&deployment.component);
-        let by = by.filter(|(digest, _)| *digest == deployment.digest);
-        (at, by.map(|(_, who)| who.clone()))
+        let name = note_name(&deployment.component);
+        let noted = self.read(move |store| store.note(&name)).await?;
+        let noted = noted.and_then(|text| serde_json::from_str::<Note>(&text).ok());
+        // Another file may be there since.
+        let noted = noted.filter(|noted| noted.digest == deployment.digest);
+        Ok(Deployed { at, over_network: noted.is_some(), by: noted.and_then(|noted| noted.by) })
     }
 
     fn path_of(&self, component: &str) -> PathBuf {
@@ -39,7 +68,7 @@ impl Engine {
 
     /// Checks a component, writes it into the functions folder and lets it
     /// take effect. Instances that run stay on the component they began with.
-    /// `by` is remembered while this host runs.
+    /// `by` is noted.
     ///
     /// # Errors
     /// When it is refused; then what was there before is still there.
@@ -56,15 +85,17 @@ impl Engine {
         let path = self.path_of(name);
         blocking(move || write(&path, &bytes)).await?;
         let deployed = runtime.activate(candidate)?;
-        let mut deployed_by = self.inner.deployed_by.lock().unwrap_or_else(PoisonError::into_inner);
-        match by {
-            Some(by) => {
-                let known = (deployed.digest.clone(), by.to_owned());
-                deployed_by.insert(deployed.component.clone(), known);
+        let note = Note { digest: deployed.digest.clone(), by: by.map(str::to_owned) };
+        let written = match serde_json::to_string(&note) {
+            Ok(value) => {
+                let name = note_name(&deployed.component);
+                let write = Write::SetNote { name, value: Some(value) };
+                self.inner.writer.write(write).await.map(drop).map_err(|error| error.to_string())
             }
-            None => {
-                deployed_by.remove(&deployed.component);
-            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = written {
+            tracing::warn!(component = name, %error, "it is deployed; by whom could not be noted");
         }
         Ok(deployed)
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use sagahost_core::{Attempt, Command, Failure, FailureKind, HTTP_FUNCTION, Logs, TaskId, Work};
+use sagahost_core::{
+    Attempt, Command, Failure, FailureKind, HTTP_FUNCTION, Logs, SpanOf, TaskId, Work,
+};
 use sagahost_wasm::{ActivityCall, ActivityReport, HttpStep};
 use tokio::sync::oneshot;
 
@@ -23,8 +25,9 @@ impl Inner {
         }
         let (trace_parent, orchestrator) = {
             let guest = guest::lock(&body.guest);
-            let started = guest.orchestration.instance().started();
-            (started.trace_parent.clone(), started.name.clone())
+            let instance = guest.orchestration.instance();
+            let span = SpanOf::Attempt(attempt.work, attempt.attempt);
+            (Some(instance.trace_parent(span)), instance.started().name.clone())
         };
         let Attempt { work, attempt, function, digest, input, timeout_ms, key, undone } = attempt;
         let step = match work {

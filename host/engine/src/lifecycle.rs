@@ -51,8 +51,6 @@ pub(crate) struct Inner {
     pub(crate) committed: broadcast::Sender<Arc<Committed>>,
     pub(crate) observers: RwLock<Vec<Arc<dyn Observer>>>,
     pub(crate) counted: Counted,
-    /// Which digest was deployed last under a component's name, and by whom.
-    pub(crate) deployed_by: Mutex<HashMap<String, (String, String)>>,
     pub(crate) stuck: StuckWatchers,
     /// When this host took over.
     pub(crate) since: Millis,
@@ -105,7 +103,6 @@ impl Engine {
             committed: broadcast::channel(LISTENER_BACKLOG).0,
             observers: RwLock::default(),
             counted: Counted::default(),
-            deployed_by: Mutex::default(),
             stuck: StuckWatchers::default(),
             since: config.clock.now(),
             schedules: Mutex::default(),
@@ -167,7 +164,12 @@ fn count_stuck(store: &dyn Store, counters: &Counters) -> Result<(), EngineError
     loop {
         let query = ListQuery { saga: vec![SagaState::Stuck], after, ..ListQuery::default() };
         let page = store.list(&query)?;
-        page.rows.iter().for_each(|row| counters.stuck(&row.name));
+        for row in &page.rows {
+            counters.stuck(&row.name);
+            if !row.summary.status.is_terminal() {
+                counters.going.found(&row.id);
+            }
+        }
         after = page.next;
         if after.is_none() {
             return Ok(());
@@ -192,8 +194,12 @@ async fn recover(inner: &Arc<Inner>) {
             }
             Err(_) => return,
         };
-        let Some(last) = page.last() else { return };
+        let Some(last) = page.last() else {
+            inner.counters.going.complete();
+            return;
+        };
         after = last.key;
+        inner.counters.going.busy(&page);
         for instance in page {
             inner.deliver(&instance.id, Message::Wake);
         }

@@ -19,6 +19,7 @@ use sagahost_wasm::{FunctionKind, Histogram, TIMES};
 pub use self::collect::Collector;
 pub use self::figures::FunctionFigures;
 use self::names::Names;
+use crate::going::Going;
 use crate::lifecycle::Inner;
 use crate::log::Source;
 use crate::recent::{Latency, Recent};
@@ -114,6 +115,8 @@ pub(crate) struct FunctionMetrics {
     /// Attempts of steps; of an entity, of operations.
     pub(crate) steps: Attempts,
     pub(crate) undos: Attempts,
+    /// Of steps that failed and are attempted again; of undos.
+    retries: [Counter; 2],
     pub(crate) running: Counter,
     pub(crate) time: Histogram,
     /// The same, for people.
@@ -134,6 +137,7 @@ impl Default for FunctionMetrics {
         FunctionMetrics {
             steps: Attempts::default(),
             undos: Attempts::default(),
+            retries: Default::default(),
             running: Counter::default(),
             time: Histogram::new(TIMES),
             recent: Latency::default(),
@@ -214,6 +218,7 @@ pub(crate) struct Counters {
     stuck: Mutex<BTreeMap<String, u64>>,
     limits: Limits,
     pub(crate) recent: Recent,
+    pub(crate) going: Going,
     started_at: SystemTime,
     pub(crate) turns: Counter,
     pub(crate) turn_time: Histogram,
@@ -248,6 +253,7 @@ impl Default for Counters {
             stuck: Mutex::default(),
             limits: Limits::default(),
             recent: Recent::default(),
+            going: Going::default(),
             started_at: SystemTime::now(),
             turns: Counter::default(),
             turn_time: Histogram::new(TIMES),
@@ -358,6 +364,7 @@ impl Inner {
 
     /// These events have just become durable.
     pub(crate) fn note_events(&self, id: &str, instance: &Instance, records: &[Record]) {
+        self.counters.going.note(id, instance);
         for Record(_, event) in records {
             match event {
                 Event::TimerCreated { .. } => self.counters.timers.add(1),
@@ -365,6 +372,14 @@ impl Inner {
                     let function = &instance.started().name;
                     let source = Source { instance: id, function, step: None, attempt: None };
                     source.line(*level, message);
+                }
+                // The server has taken a request, and is asked for its answer.
+                Event::AttemptFailed { failure, .. } if failure.code == HTTP_ACCEPTED => {}
+                Event::AttemptFailed { task, retry_at: Some(_), .. } => {
+                    self.is_retried(instance, Work::Step(*task));
+                }
+                Event::UndoAttemptFailed { undo, retry_at: Some(_), .. } => {
+                    self.is_retried(instance, Work::Undo(*undo));
                 }
                 Event::AttemptLost { task, .. } => {
                     self.attempt_lost(instance, Work::Step(*task));
@@ -374,6 +389,15 @@ impl Inner {
                 }
                 _ => {}
             }
+        }
+    }
+
+    fn is_retried(&self, instance: &Instance, work: Work) {
+        let function = self.function_metrics(instance.function_of(work).unwrap_or_default());
+        let [steps, undos] = &function.retries;
+        match work {
+            Work::Step(_) => steps.add(1),
+            Work::Undo(_) => undos.add(1),
         }
     }
 

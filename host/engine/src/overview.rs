@@ -36,6 +36,11 @@ pub struct Overview {
     pub instances: InstanceCounts,
     /// Instances that are being undone.
     pub compensating: u64,
+    /// Open instances that have nothing under way and need nobody: they wait
+    /// for an event, a timer, or another that is to answer. Nothing for a
+    /// moment after the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u64>,
     /// Attempts that run, or wait for a place.
     pub running: u64,
     /// Writes that wait to be committed.
@@ -75,7 +80,10 @@ pub struct Latencies {
 
 /// What the store counted last, and when.
 #[derive(Debug, Default)]
-pub(crate) struct Counted(tokio::sync::Mutex<Option<(Instant, store::Stats)>>);
+pub(crate) struct Counted(tokio::sync::Mutex<Option<(Instant, Counts)>>);
+
+/// What the store counted, and how many of the open instances wait.
+type Counts = (store::Stats, Option<u64>);
 
 impl Engine {
     /// How the host does.
@@ -83,7 +91,7 @@ impl Engine {
     /// # Errors
     /// When the store failed.
     pub async fn overview(&self) -> Result<Overview, CommandError> {
-        let counts = self.counts().await?;
+        let (counts, waiting) = self.counts().await?;
         let (inner, stats) = (&self.inner, self.stats());
         let recent = &inner.counters.recent;
         let (uptime, time) = (recent.began.elapsed(), machine_time());
@@ -98,6 +106,7 @@ impl Engine {
                 stuck: counts.stuck,
             },
             compensating: counts.compensating,
+            waiting,
             running: stats.attempts_open,
             queue_depth: self.queue_depth(),
             rates: recent.rates(),
@@ -111,7 +120,7 @@ impl Engine {
         })
     }
 
-    async fn counts(&self) -> Result<store::Stats, CommandError> {
+    async fn counts(&self) -> Result<Counts, CommandError> {
         // Whoever comes meanwhile waits for the same answer.
         let mut counted = self.inner.counted.0.lock().await;
         if let Some((at, counts)) = &*counted
@@ -119,7 +128,9 @@ impl Engine {
         {
             return Ok(*counts);
         }
-        let counts = self.read(|store| store.stats()).await?;
+        let stats = self.read(|store| store.stats()).await?;
+        let going = self.inner.counters.going.count();
+        let counts = (stats, going.map(|going| stats.open.saturating_sub(going)));
         *counted = Some((Instant::now(), counts));
         Ok(counts)
     }

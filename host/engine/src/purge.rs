@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use sagahost_core::{Millis, RuntimeStatus};
-use sagahost_store::{InstanceKey, MAX_PURGE, Write, WriteError, Written};
+use sagahost_core::{EntityId, Millis, RuntimeStatus};
+use sagahost_store::{Gone, InstanceKey, MAX_PURGE, Write, WriteError, Written};
 
 use crate::api::Engine;
 use crate::cell::Message;
@@ -36,10 +36,22 @@ impl Engine {
         let Some(row) = self.status(&id).await? else {
             return Err(CommandError::NotFound { id });
         };
+        let gone = Gone {
+            id: id.clone(),
+            name: row.name,
+            created: row.created,
+            status: row.summary.status,
+            saga: row.summary.saga,
+        };
         let until = Instant::now() + UNDELIVERED;
         loop {
             return match self.inner.writer.write(Write::Purge { key: row.key }).await {
-                Ok(_) => Ok(()),
+                Ok(_) => {
+                    if EntityId::from_instance_id(&id).is_none() {
+                        self.inner.tell_purged(&[gone]);
+                    }
+                    Ok(())
+                }
                 Err(WriteFailure::Write(WriteError::NotTerminal { .. })) => {
                     Err(CommandError::NotTerminal { id })
                 }
@@ -80,7 +92,8 @@ impl Engine {
             };
             match self.inner.writer.write(write).await {
                 Ok(Written::PurgedWhere { purged, next }) => {
-                    purged_all += purged;
+                    purged_all += purged.len() as u64;
+                    self.inner.tell_purged(&purged);
                     match next {
                         Some(next) => after = next,
                         None => return Ok(purged_all),

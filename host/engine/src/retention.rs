@@ -107,14 +107,14 @@ async fn remove(
         let begun = tokio::time::Instant::now();
         let written = engine.inner.writer.write(write).await;
         match written.map_err(|failure| CommandError::Store(failure.to_string()))? {
-            Written::PurgedWhere { purged, next: Some(next) } => {
-                removed += purged;
-                engine.inner.counters.purged.add(purged);
-                after = Some(next);
-            }
-            Written::PurgedWhere { purged, next: None } => {
-                engine.inner.counters.purged.add(purged);
-                return Ok(removed + purged);
+            Written::PurgedWhere { purged, next } => {
+                removed += purged.len() as u64;
+                engine.inner.counters.purged.add(purged.len() as u64);
+                engine.inner.tell_purged(&purged);
+                match next {
+                    Some(next) => after = Some(next),
+                    None => return Ok(removed),
+                }
             }
             _ => return Ok(removed),
         }

@@ -89,11 +89,11 @@ fn run(store: &dyn Store, owner: Owner, counters: &Counters, queued: &mpsc::Rece
                     .appends
                     .add(outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64);
                 for (done, outcome) in waiting.drain(..).zip(outcomes) {
-                    if let Ok(Written::Purged(purged) | Written::PurgedWhere { purged, .. }) =
-                        &outcome
-                    {
-                        counters.removed.add(*purged);
-                    }
+                    counters.removed.add(match &outcome {
+                        Ok(Written::Purged(purged)) => *purged,
+                        Ok(Written::PurgedWhere { purged, .. }) => purged.len() as u64,
+                        _ => 0,
+                    });
                     // Whoever asked may have gone away; it is durable all
                     // the same.
                     let _ = done.send(outcome.map_err(WriteFailure::Write));

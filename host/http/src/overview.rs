@@ -56,6 +56,8 @@ struct Known<'a> {
     deployed_at: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deployed_by: Option<&'a str>,
+    /// `api`, or `folder` where somebody put the file there.
+    deployed_via: &'static str,
     capabilities: Capabilities<'a>,
     stats: FunctionFigures,
 }
@@ -92,13 +94,16 @@ struct Limits {
 }
 
 /// Every function, by name.
-pub(crate) async fn functions(State(app): State<Shared>, request: Request) -> Response {
+pub(crate) async fn functions(
+    State(app): State<Shared>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let may_manage = kind_of(&app, &request) == Some(KeyKind::Manage);
     let engine = &app.engine;
     let deployments = engine.deployments();
     let mut deployed = HashMap::new();
     for deployment in &deployments {
-        deployed.insert(deployment.component.as_str(), engine.deployed(deployment).await);
+        deployed.insert(deployment.component.as_str(), engine.deployed(deployment).await?);
     }
     let mut functions: Vec<_> = deployments
         .iter()
@@ -112,21 +117,20 @@ pub(crate) async fn functions(State(app): State<Shared>, request: Request) -> Re
     let known: Vec<Known<'_>> = functions
         .iter()
         .map(|(deployment, function, settings)| {
-            let (at, by) = match deployed.get(deployment.component.as_str()) {
-                Some((at, by)) => (*at, by.as_deref()),
-                None => (None, None),
-            };
+            let deployed = deployed.get(deployment.component.as_str());
+            let over_network = deployed.is_some_and(|deployed| deployed.over_network);
             Known {
                 function,
                 imports: &deployment.imports,
-                deployed_at: at,
-                deployed_by: by,
+                deployed_at: deployed.and_then(|deployed| deployed.at),
+                deployed_by: deployed.and_then(|deployed| deployed.by.as_deref()),
+                deployed_via: if over_network { "api" } else { "folder" },
                 capabilities: capabilities(settings, may_manage),
                 stats: engine.function_figures(&function.name, function.kind),
             }
         })
         .collect();
-    json(StatusCode::OK, &known)
+    Ok(json(StatusCode::OK, &known))
 }
 
 fn capabilities(settings: &FunctionSettings, may_manage: bool) -> Capabilities<'_> {

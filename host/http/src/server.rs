@@ -19,6 +19,7 @@ use crate::keys::Keys;
 use crate::live::Hub;
 use crate::log::LogLevels;
 use crate::metrics::Metrics;
+use crate::otlp::Traces;
 use crate::trigger::Trigger;
 use crate::webhook::Webhook;
 use crate::{routes, service};
@@ -53,6 +54,8 @@ pub struct ServerConfig {
     pub triggers: Vec<Trigger>,
     /// Who is told when a saga is stuck.
     pub stuck_webhook: Option<Webhook>,
+    /// Where the traces of sagas go.
+    pub traces: Option<Traces>,
     /// What changes how much is logged.
     pub log: Option<Arc<dyn LogLevels>>,
     /// Whether everything that would change something is refused. What runs
@@ -75,6 +78,7 @@ impl Default for ServerConfig {
             grace: Duration::from_secs(10),
             triggers: Vec::new(),
             stuck_webhook: None,
+            traces: None,
             log: None,
             read_only: false,
         }
@@ -150,6 +154,8 @@ impl Server {
         let webhook = app.config.stuck_webhook.clone().map(|webhook| {
             tokio::spawn(webhook.deliver(app.engine.watch_stuck(), app.known_origin()))
         });
+        let traces = app.config.traces.clone();
+        let traces = traces.map(|traces| tokio::spawn(traces.listen(&app.engine)));
         let pacing = tokio::spawn({
             let live = app.live.clone();
             async move { live.pace().await }
@@ -198,9 +204,9 @@ impl Server {
             phase.send_replace(Phase::Cut);
         }
         pacing.abort();
-        if let Some(webhook) = webhook {
+        for telling in webhook.into_iter().chain(traces) {
             // What it has not delivered is told by the next host.
-            webhook.abort();
+            telling.abort();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use sagahost_core::{Json, RuntimeStatus};
+use sagahost_core::{Json, RuntimeStatus, TraceContext};
 use sagahost_engine::{Ended, StartRequest};
 
 use crate::app::{Params, Phase, Shared};
@@ -125,18 +125,7 @@ pub(crate) fn check_status(origin: &str, id: &str) -> Response {
 /// it is ignored, as that asks for.
 pub(crate) fn trace_parent(headers: &HeaderMap) -> Option<String> {
     let text = headers.get("traceparent")?.to_str().ok()?;
-    let parts: Vec<&str> = text.split('-').collect();
-    let [version, trace, parent, flags] = parts[..] else {
-        return None;
-    };
-    let lengths = [(version, 2), (trace, 32), (parent, 16), (flags, 2)];
-    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let zero = |text: &str| text.bytes().all(|b| b == b'0');
-    let good = lengths.iter().all(|(part, length)| part.len() == *length && hex(part))
-        && version != "ff"
-        && !zero(trace)
-        && !zero(parent);
-    good.then(|| text.to_owned())
+    TraceContext::parse(text).map(|_| text.to_owned())
 }
 
 #[cfg(test)]

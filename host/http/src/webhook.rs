@@ -9,24 +9,25 @@
 mod courier;
 mod target;
 
+pub(crate) use self::target::{Target, Undelivered};
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue, header};
 use sagahost_core::Json;
 use sagahost_engine::StuckNotice;
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use self::target::Target;
 use crate::stuck;
 use crate::time::to_ticks;
 use crate::urls::instance_url;
 
 /// How long is tried, and how often.
 #[derive(Clone, Copy, Debug)]
-struct Patience {
+pub(crate) struct Patience {
     /// The pause after the first try; each is twice as long as the one before.
     first_pause: Duration,
     longest_pause: Duration,
@@ -55,7 +56,8 @@ impl Default for Patience {
 #[derive(Clone)]
 pub struct Webhook {
     target: Arc<Target>,
-    authorization: Option<HeaderValue>,
+    /// Its token, where it has one.
+    headers: HeaderMap,
     patience: Patience,
 }
 
@@ -100,19 +102,16 @@ impl Webhook {
     /// When the URL or the token cannot be used.
     pub fn new(url: &str, token: Option<&str>) -> Result<Self, WebhookError> {
         let target = Target::new(url)?;
-        let authorization = token.map(str::trim).map(|token| {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token.map(str::trim) {
             let mut value = HeaderValue::try_from(format!("Bearer {token}"))
                 .ok()
                 .filter(|_| !token.is_empty())
                 .ok_or(WebhookError::Token)?;
             value.set_sensitive(true);
-            Ok(value)
-        });
-        Ok(Webhook {
-            target: Arc::new(target),
-            authorization: authorization.transpose()?,
-            patience: Patience::default(),
-        })
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        Ok(Webhook { target: Arc::new(target), headers, patience: Patience::default() })
     }
 
     /// Checks a URL, without setting anything up.

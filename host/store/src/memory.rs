@@ -13,7 +13,7 @@ use crate::listing::{fill_page, page_size};
 use crate::store::saturate;
 use crate::types::check_sizes;
 use crate::{
-    BoardPage, BoardQuery, Counters, Histogram, HistogramQuery, InstanceKey, InstanceRef,
+    Gone, BoardPage, BoardQuery, Counters, Histogram, HistogramQuery, InstanceKey, InstanceRef,
     InstanceRow, ListKind, ListQuery, MAX_CHUNKS, MAX_KEY, MAX_PURGE, MAX_PURGE_SCAN, NewInstance,
     Owner, Page, Stats, Store, StoreError, Summary, Wakeup, Write, WriteError, Written,
 };
@@ -144,7 +144,10 @@ impl Store for MemoryStore {
             .map(|instance| &instance.row)
             .filter(|row| row.summary.busy)
             .take(limit.max(1) as usize)
-            .map(|row| InstanceRef { key: row.key, id: row.id.clone() })
+            .map(|row| {
+                let open = !row.summary.status.is_terminal() && !is_entity(row);
+                InstanceRef { key: row.key, id: row.id.clone(), open }
+            })
             .collect())
     }
 
@@ -241,17 +244,23 @@ impl State {
                         && to.is_none_or(|to| created <= to)
                         && ended.is_none_or(|to| saturate(row.summary.updated) <= to)
                     {
-                        victims.push(row.key);
+                        let gone = Gone {
+                            id: row.id.clone(),
+                            name: row.name.clone(),
+                            created: row.created,
+                            status,
+                            saga: row.summary.saga,
+                        };
+                        victims.push((row.key, gone));
                     }
                     if victims.len() == limit as usize || scanned + 1 == MAX_PURGE_SCAN as usize {
                         next = Some(row.key);
                         break;
                     }
                 }
-                for key in &victims {
-                    self.delete(*key);
-                }
-                Ok(Written::PurgedWhere { purged: victims.len() as u64, next })
+                victims.iter().for_each(|(key, _)| self.delete(*key));
+                let purged = victims.into_iter().map(|(_, gone)| gone).collect();
+                Ok(Written::PurgedWhere { purged, next })
             }
             Write::SetNote { name, value } => {
                 match value {

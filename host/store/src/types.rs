@@ -195,7 +195,7 @@ pub enum Write {
 }
 
 /// What a write did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
     /// The instance was created and has this key.
     Created(InstanceKey),
@@ -205,8 +205,8 @@ pub enum Written {
     Purged(u64),
     /// What a [`Write::PurgeWhere`] did.
     PurgedWhere {
-        /// This many instances were deleted.
-        purged: u64,
+        /// These instances were deleted.
+        purged: Vec<Gone>,
         /// There may be more, after this instance.
         next: Option<InstanceKey>,
     },
@@ -235,6 +235,21 @@ pub struct InstanceRow {
     pub chunks: u32,
 }
 
+/// An instance that was deleted, as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Its id.
+    pub id: String,
+    /// The orchestrator's name.
+    pub name: String,
+    /// When it was accepted.
+    pub created: Millis,
+    /// How it had ended.
+    pub status: RuntimeStatus,
+    /// How far its saga had come.
+    pub saga: SagaState,
+}
+
 /// An instance that was busy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceRef {
@@ -242,6 +257,8 @@ pub struct InstanceRef {
     pub key: InstanceKey,
     /// Its id.
     pub id: String,
+    /// Whether it is an orchestration that has not ended.
+    pub open: bool,
 }
 
 /// An instance that has to be woken.

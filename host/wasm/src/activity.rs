@@ -124,7 +124,11 @@ pub(crate) async fn run(
     let guest = Guest {
         wasi,
         http: Default::default(),
-        outbound: Outbound { granted: settings.http.clone().into(), notes: Some(stderr.clone()) },
+        outbound: Outbound {
+            granted: settings.http.clone().into(),
+            trace_parent: call.trace_parent.as_deref().and_then(|text| text.parse().ok()),
+            notes: Some(stderr.clone()),
+        },
         table: ResourceTable::new(),
         memory: MemoryLimit::new(settings.memory),
         meter: meter.clone(),

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use hyper::header::HeaderValue;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::capture::{Capture, Sink, lock};
@@ -17,6 +18,8 @@ mod http_response {
 #[derive(Default)]
 pub(crate) struct Outbound {
     pub(crate) granted: Arc<[HttpTarget]>,
+    /// The W3C `traceparent` of what the guest is, for requests without one.
+    pub(crate) trace_parent: Option<HeaderValue>,
     /// Where a denied request is noted, for the person who wonders why.
     pub(crate) notes: Option<Arc<Mutex<Capture>>>,
 }
@@ -24,7 +27,7 @@ pub(crate) struct Outbound {
 impl WasiHttpHooks for Outbound {
     fn send_request(
         &mut self,
-        request: hyper::Request<WasiBody>,
+        mut request: hyper::Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
@@ -47,6 +50,10 @@ impl WasiHttpHooks for Outbound {
                 lock(notes).write(note.as_bytes());
             }
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
+        }
+        if let Some(trace) = self.trace_parent.clone() {
+            // A guest that makes spans of its own says which one it is.
+            request.headers_mut().entry("traceparent").or_insert(trace);
         }
         Box::new(async move {
             use http_body_util::BodyExt;

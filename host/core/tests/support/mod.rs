@@ -8,6 +8,7 @@ pub mod code;
 pub mod explore;
 pub mod model;
 pub mod order;
+pub mod spans;
 pub mod tree;
 
 use std::sync::Arc;
@@ -187,12 +188,17 @@ impl World {
         self.last.records.iter().map(|Record(_, event)| event)
     }
 
+    /// The journal.
+    pub fn records(&self) -> Vec<Record> {
+        let chunks = self.chunks.iter().enumerate();
+        chunks
+            .flat_map(|(number, chunk)| decode_chunk(number, chunk).expect("it was just encoded"))
+            .collect()
+    }
+
     /// All events of the journal.
     pub fn journal(&self) -> Vec<Event> {
-        let chunks = self.chunks.iter().enumerate();
-        let records = chunks
-            .flat_map(|(number, chunk)| decode_chunk(number, chunk).expect("it was just encoded"));
-        records.map(|Record(_, event)| event).collect()
+        self.records().into_iter().map(|Record(_, event)| event).collect()
     }
 
     /// The attempt that is out of this work.

@@ -237,6 +237,22 @@ impl Collector {
             ["function", "outcome"],
             outcomes(&functions, |it| &it.undos),
         )?;
+        let retries = |of: usize| {
+            let count = move |it: &FunctionMetrics| it.retries.get(of).map_or(0, Counter::get);
+            functions.iter().map(move |(name, it)| ([name.to_string()], count(it)))
+        };
+        families.counters(
+            "sagahost_step_retries",
+            "Steps that failed and are attempted again",
+            ["function"],
+            retries(0),
+        )?;
+        families.counters(
+            "sagahost_undo_retries",
+            "Undos that failed and are attempted again",
+            ["function"],
+            retries(1),
+        )?;
         families.gauges(
             "sagahost_attempts_running",
             "Attempts of steps and undos that run now, or wait for a place",

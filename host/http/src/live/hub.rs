@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use sagahost_core::{Millis, Record, RuntimeStatus, SagaState};
-use sagahost_engine::{Change, Observer};
+use sagahost_engine::{Change, Gone, Observer};
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 
@@ -42,6 +42,9 @@ impl Default for Limits {
         Limits { changes: 20_000, bytes: 8 << 20, batch: 16 << 10 }
     }
 }
+
+/// The kind of a change that no journal has: the instance is there no more.
+const PURGED: &str = "Purged";
 
 /// The data of a server-sent event of `GET /api/events`.
 #[derive(Serialize)]
@@ -295,7 +298,7 @@ impl Observer for Hub {
                 kinds.push(kind);
             }
         }
-        let line = ChangeLine {
+        self.add(&ChangeLine {
             id,
             name,
             runtime_status: status,
@@ -304,9 +307,30 @@ impl Observer for Hub {
             created,
             kinds,
             ended,
-        };
+        });
+    }
+
+    fn purged(&self, gone: &[Gone], at: Millis) {
+        for Gone { id, name, created, status, saga } in gone {
+            self.add(&ChangeLine {
+                id,
+                name,
+                runtime_status: *status,
+                saga_state: *saga,
+                updated: at,
+                created: Some(*created),
+                kinds: vec![PURGED],
+                ended: false,
+            });
+        }
+    }
+}
+
+impl Hub {
+    fn add(&self, line: &ChangeLine<'_>) {
+        let (id, name, status) = (line.id, line.name, line.runtime_status);
         // It has strings and numbers only: it is always JSON, on one line.
-        let Ok(line) = serde_json::to_string(&line) else { return };
+        let Ok(line) = serde_json::to_string(line) else { return };
         let mut guard = self.lock();
         let state = &mut *guard;
         if !state.awake {

@@ -66,7 +66,7 @@ fn overview() -> Value {
             ("residents", whole()),
             ("series", list(second)),
         ],
-        &[("memoryBytes", whole())],
+        &[("memoryBytes", whole()), ("waiting", whole())],
     )
 }
 
@@ -78,6 +78,7 @@ fn known_function() -> Value {
         ("stats", of("FunctionFigures")),
     ]);
     sometimes.extend([("deployedAt", millis()), ("deployedBy", text())]);
+    always.push(("deployedVia", word(["api", "folder"])));
     record(&always, &sometimes)
 }
 

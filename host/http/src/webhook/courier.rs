@@ -121,10 +121,10 @@ impl Courier {
             let delivery = first.remove();
             self.bytes -= delivery.body.len();
             self.due.remove(&delivery.id);
-            let Webhook { target, authorization, patience } = self.webhook.clone();
+            let Webhook { target, headers, patience } = self.webhook.clone();
             self.under_way.spawn(async move {
                 let body = delivery.body.clone();
-                let outcome = target.post(body, authorization.as_ref(), patience).await;
+                let outcome = target.post(body, &headers, patience).await;
                 (delivery, outcome)
             });
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::http::{HeaderValue, Request, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -20,7 +20,7 @@ use super::{Patience, WebhookError};
 
 /// What a URL says.
 #[derive(Debug)]
-pub(super) struct Address {
+pub(crate) struct Address {
     tls: bool,
     host: String,
     port: u16,
@@ -31,14 +31,14 @@ pub(super) struct Address {
 }
 
 /// Where it is posted to. Shown as scheme, host and port.
-pub(super) struct Target {
+pub(crate) struct Target {
     address: Address,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
 /// Why something was not delivered.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Undelivered {
+pub(crate) enum Undelivered {
     #[error("it cannot be reached: {0}")]
     Unreachable(std::io::Error),
     #[error("there is no connection within {0:?}")]
@@ -84,7 +84,7 @@ pub(super) fn parse(url: &str) -> Result<Address, WebhookError> {
 
 impl Target {
     /// With the roots that browsers trust.
-    pub(super) fn new(url: &str) -> Result<Self, WebhookError> {
+    pub(crate) fn new(url: &str) -> Result<Self, WebhookError> {
         let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
         Self::with_roots(url, RootCertStore { roots: roots.collect() })
     }
@@ -107,10 +107,10 @@ impl Target {
     }
 
     /// Posts this once.
-    pub(super) async fn post(
+    pub(crate) async fn post(
         &self,
         body: Bytes,
-        authorization: Option<&HeaderValue>,
+        headers: &HeaderMap,
         patience: Patience,
     ) -> Result<(), Undelivered> {
         let mut request = Request::post(self.address.path.clone())
@@ -118,8 +118,8 @@ impl Target {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, concat!("sagahost/", env!("CARGO_PKG_VERSION")))
             .header(header::CONNECTION, "close");
-        if let Some(authorization) = authorization {
-            request = request.header(header::AUTHORIZATION, authorization);
+        for (name, value) in headers {
+            request = request.header(name, value);
         }
         let request = request.body(Full::new(body))?;
         tokio::time::timeout(patience.answer, self.send(request, patience))

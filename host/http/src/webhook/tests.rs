@@ -301,7 +301,8 @@ async fn a_receiver_is_known_by_its_certificate() {
     // Nobody vouches for it.
     let stranger = impatient(Webhook::new(&url, None).expect("a webhook"));
     let patience = stranger.patience;
-    let refused = stranger.target.post("{}".into(), None, patience).await.expect_err("refused");
+    let refused =
+        stranger.target.post("{}".into(), &HeaderMap::new(), patience).await.expect_err("refused");
     assert!(refused.to_string().contains("certificate"), "{refused}");
 
     let mut roots = RootCertStore::empty();

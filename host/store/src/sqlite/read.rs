@@ -128,15 +128,15 @@ pub(super) fn busy(
 ) -> rusqlite::Result<Vec<InstanceRef>> {
     connection
         .prepare_cached(&format!(
-            "SELECT key, id FROM instances INDEXED BY instances_open
+            "SELECT key, id, 1 FROM instances INDEXED BY instances_open
              WHERE {OPEN} AND {NO_ENTITY} AND busy = 1 AND key > ?1
              UNION ALL
-             SELECT key, id FROM instances INDEXED BY instances_ended_busy
+             SELECT key, id, 0 FROM instances INDEXED BY instances_ended_busy
              WHERE {ENDED_BUSY} AND key > ?1
              ORDER BY 1 LIMIT ?2"
         ))?
         .query_map(params![after.0, limit.max(1)], |row| {
-            Ok(InstanceRef { key: InstanceKey(row.get(0)?), id: row.get(1)? })
+            Ok(InstanceRef { key: InstanceKey(row.get(0)?), id: row.get(1)?, open: row.get(2)? })
         })?
         .collect()
 }

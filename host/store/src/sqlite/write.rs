@@ -4,13 +4,13 @@ use rusqlite::TransactionBehavior::Immediate;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, params};
 use sagahost_core::{Json, Millis, RuntimeStatus};
 
-use super::read::status;
+use super::read::{self, status};
 use super::schema::{ENTITY, ZONE_BITS};
 use super::tags;
 use crate::store::saturate;
 use crate::types::check_sizes;
 use crate::{
-    CHUNK_BITS, Counters, InstanceKey, MAX_CHUNKS, MAX_KEY, MAX_PURGE, MAX_PURGE_SCAN, NewInstance,
+    Gone, CHUNK_BITS, Counters, InstanceKey, MAX_CHUNKS, MAX_KEY, MAX_PURGE, MAX_PURGE_SCAN, NewInstance,
     Owner, Summary, Write, WriteError, Written,
 };
 
@@ -415,7 +415,7 @@ impl<'a> Batch<'a> {
         let (mut victims, mut next) = (Vec::new(), None);
         {
             let mut statement = self.transaction.prepare_cached(&format!(
-                "SELECT key, status, created, updated, busy = 1 OR {ENTITY}
+                "SELECT key, status, created, updated, busy = 1 OR {ENTITY}, saga, id, name
                  FROM instances NOT INDEXED WHERE key > ?1 ORDER BY key LIMIT ?2"
             ))?;
             let mut rows = statement.query(params![after.0, MAX_PURGE_SCAN])?;
@@ -428,7 +428,14 @@ impl<'a> Batch<'a> {
                     && row.get::<_, i64>(3)? <= ended
                     && !row.get::<_, bool>(4)?
                 {
-                    victims.push(key);
+                    let gone = Gone {
+                        id: row.get(6)?,
+                        name: row.get(7)?,
+                        created: read::unsigned(row, 2)?,
+                        status,
+                        saga: read::saga(row, 5)?,
+                    };
+                    victims.push((key, gone));
                 }
                 scanned += 1;
                 if victims.len() == limit || scanned == MAX_PURGE_SCAN {
@@ -437,10 +444,12 @@ impl<'a> Batch<'a> {
                 }
             }
         }
-        for key in &victims {
-            self.delete(*key)?;
+        let mut purged = Vec::with_capacity(victims.len());
+        for (key, gone) in victims {
+            self.delete(key)?;
+            purged.push(gone);
         }
-        Ok(Ok(Written::PurgedWhere { purged: victims.len() as u64, next }))
+        Ok(Ok(Written::PurgedWhere { purged, next }))
     }
 
     fn delete(&mut self, key: InstanceKey) -> rusqlite::Result<()> {

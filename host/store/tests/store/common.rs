@@ -101,6 +101,14 @@ pub(crate) fn purge_all() -> Write {
     purge_after(InstanceKey(0))
 }
 
+/// How many a write has purged, and whether there may be more.
+pub(crate) fn purged(written: Result<Written, WriteError>) -> (usize, Option<InstanceKey>) {
+    match written {
+        Ok(Written::PurgedWhere { purged, next }) => (purged.len(), next),
+        other => panic!("{other:?}"),
+    }
+}
+
 pub(crate) fn purge_after(after: InstanceKey) -> Write {
     Write::PurgeWhere {
         created_from: None,

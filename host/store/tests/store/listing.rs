@@ -114,9 +114,9 @@ fn long_listings_are_those_of_the_plain_store() {
         let (mut purged, mut after) = (Vec::new(), Some(InstanceKey(0)));
         while let Some(from) = after {
             match commit(store, owner, purge_after(from)) {
-                Ok(Written::PurgedWhere { purged: count, next }) => {
-                    assert!(count <= u64::from(MAX_PURGE));
-                    purged.push(count);
+                Ok(Written::PurgedWhere { purged: gone, next }) => {
+                    assert!(gone.len() <= MAX_PURGE as usize);
+                    purged.push(gone);
                     after = next;
                 }
                 other => panic!("{other:?}"),
