@@ -196,6 +196,70 @@ fn filters_leave_out_the_rest() {
 }
 
 #[test]
+fn what_is_purged_is_told_of() {
+    let (_site, server) = server();
+    let client = server.client();
+    let mut stream = Stream::open(&server, "", None);
+    let mut named = Stream::open(&server, "?name=GreetingChain&status=Completed", None);
+    for id in ["one", "two", "three"] {
+        client.start_as("FanOut", id, &json!([1]));
+        stream.until_end(id);
+    }
+    client.start_as("GreetingChain", "four", &json!([]));
+    stream.until_end("four");
+    named.until_end("four");
+    let base = "/runtime/webhooks/durabletask/instances";
+    assert_eq!(client.delete(&format!("{base}/two")).status, 200);
+    let told = stream.change();
+    let is = |told: &Value, id: &str| {
+        assert_eq!((&told["id"], &told["kinds"]), (&json!(id), &json!(["Purged"])), "{told}");
+        assert_eq!((&told["runtimeStatus"], &told["ended"]), (&json!("Completed"), &json!(false)));
+        assert!(told["created"].as_u64() <= told["updated"].as_u64(), "{told}");
+    };
+    is(&told, "two");
+    assert_eq!(told["name"], "FanOut");
+    let rest = client.delete(&format!("{base}?createdTimeFrom=2020-01-01T00:00:00Z"));
+    assert_eq!((rest.status, &rest.body["instancesDeleted"]), (200, &json!(3)), "{rest:?}");
+    for id in ["one", "three", "four"] {
+        is(&stream.change(), id);
+    }
+    is(&named.change(), "four");
+}
+
+#[test]
+fn it_is_known_how_many_wait_also_after_a_restart() {
+    let site = Site::new(&GUESTS);
+    let server = site.serve();
+    let client = server.client();
+    for id in ["a", "b", "c"] {
+        client.start_as("TestWaitEvents", id, &json!({ "names": ["Go"] }));
+    }
+    client.start_as("Reminder", "later", &json!({ "seconds": 1000, "message": "" }));
+    client.start_as("TestCatch", "hangs", &json!({ "activity": "TestHang", "timeoutMs": 600_000 }));
+    let stuck = crate::steps::Saga::new(&site, "stuck", 1).step(0, &json!({ "undoFault": "fail" }));
+    stuck.with("end", "fail").start(&client);
+    client.run("FanOut", &json!([1, 2]));
+    let stand = |server: &Server, waiting: u64| {
+        let client = server.client();
+        eventually("all is counted", || {
+            let now = client.get("/api/overview").body;
+            let counts = [&now["waiting"], &now["running"], &now["instances"]["stuck"]];
+            (counts.map(Value::as_u64) == [Some(waiting), Some(1), Some(1)]).then_some(())
+        });
+    };
+    stand(&server, 4);
+    server.kill();
+    let server = site.serve();
+    stand(&server, 4);
+    let client = server.client();
+    assert_eq!(client.raise("b", "Go", &Value::Null).status, 202);
+    client.ended("b");
+    stand(&server, 3);
+    assert_eq!(server.terminate(), Some(0));
+    stand(&site.serve(), 3);
+}
+
+#[test]
 fn the_program_follows_all_instances() {
     let (_site, server) = server();
     let mut following = Command::new(env!("CARGO_BIN_EXE_sagahost"))
@@ -308,9 +372,32 @@ fn a_key_is_told_what_it_may_do() {
     assert_eq!(deployed.status, 200, "{deployed:?}");
     let functions = ask("/api/functions", &used).body;
     let order = function(&functions, "OrderActivity");
-    assert_eq!(order["deployedBy"], "manage", "{order}");
+    assert_eq!((&order["deployedBy"], &order["deployedVia"]), (&json!("manage"), &json!("api")));
     assert!(order["deployedAt"].is_u64(), "{order}");
-    assert!(function(&functions, "FanOut").get("deployedBy").is_none());
+    let fan_out = function(&functions, "FanOut");
+    assert!(fan_out.get("deployedBy").is_none() && fan_out["deployedVia"] == "folder", "{fan_out}");
+    let how = |functions: &Value| {
+        let order = function(functions, "OrderActivity");
+        ["digest", "deployedAt", "deployedBy", "deployedVia"].map(|key| order[key].clone())
+    };
+    let before = how(&functions);
+
+    // The next host knows it as well.
+    assert_eq!(server.terminate(), Some(0));
+    let server = site.serve();
+    let ask = |server: &Server| {
+        let headers = [("x-functions-key", used.as_str())];
+        server.client().try_send("GET", "/api/functions", &headers, None).unwrap().body
+    };
+    assert_eq!(how(&ask(&server)), before);
+    // But of another file nobody has said who put it there. (It has one more
+    // section, of no meaning.)
+    assert_eq!(server.terminate(), Some(0));
+    let other = [bytes.as_slice(), &[0, 2, 1, b'x']].concat();
+    std::fs::write(site.path("functions/guest_activities.wasm"), other).unwrap();
+    let [digest, at, by, via] = how(&ask(&site.serve()));
+    assert_ne!(digest, before[0]);
+    assert!(at.is_u64() && by.is_null() && via == "folder", "{at} {by} {via}");
 }
 
 fn function<'a>(functions: &'a Value, name: &str) -> &'a Value {

@@ -37,3 +37,4 @@ mod undo;
 mod undo_crash;
 mod undo_faults;
 mod undo_stuck;
+mod watched;

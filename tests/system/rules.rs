@@ -127,18 +127,21 @@ fn every_link_leads_somewhere_and_every_guide_is_linked() {
     }
 }
 
-/// Where `](...)` leads.
+/// What stands before the address of a link or a picture, and after it.
+const MARKS: [(&str, char); 3] = [("](", ')'), ("src=\"", '"'), ("srcset=\"", '"')];
+
+/// Where links lead, and where pictures are.
 fn links(text: &str) -> Vec<&str> {
+    fn after<'a>(line: &'a str, (mark, end): (&str, char)) -> Vec<&'a str> {
+        line.split(mark).skip(1).filter_map(|rest| rest.split(end).next()).collect()
+    }
     let mut inside = false;
     let prose = text.lines().filter(|line| {
         let fence = line.trim_start().starts_with("```");
         inside ^= fence;
         !inside && !fence
     });
-    prose
-        .flat_map(|line| line.split("](").skip(1))
-        .filter_map(|rest| rest.split(')').next())
-        .collect()
+    prose.flat_map(|line| MARKS.iter().flat_map(move |mark| after(line, *mark))).collect()
 }
 
 /// What a heading is called in a link.

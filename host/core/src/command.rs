@@ -255,4 +255,14 @@ pub enum LoadError {
     /// It does not begin with the start of an orchestration.
     #[error("the journal does not begin with the start of an orchestration")]
     NoStart,
+    /// What it says cannot have happened.
+    #[error("event {record} of the journal ({kind}) cannot come there: {reason}")]
+    Misfit {
+        /// Which event, from 0.
+        record: u64,
+        /// Its kind.
+        kind: &'static str,
+        /// Why it cannot.
+        reason: &'static str,
+    },
 }

@@ -11,6 +11,7 @@ mod command;
 mod entity;
 mod event;
 mod explore;
+mod fits;
 mod handle;
 mod instance;
 mod journal;

@@ -44,7 +44,7 @@ impl Orchestration {
         for (number, chunk) in chunks.iter().enumerate() {
             for record in decode_chunk(number, chunk.as_ref())? {
                 match (&mut instance, record) {
-                    (Some(instance), record) => instance.apply(&record),
+                    (Some(instance), record) => instance.take(&record)?,
                     (none, Record(at, Event::Started(started))) => {
                         *none = Some(Instance::new(at, started));
                     }

@@ -11,7 +11,7 @@ mod memo;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::command::Rejected;
+use crate::command::{LoadError, Rejected};
 use crate::instance::{End, Instance, Task, TaskKind, TaskState};
 use crate::orchestration::Orchestration;
 use crate::replay::Cursor;
@@ -22,21 +22,6 @@ pub(crate) use self::memo::Memo;
 use self::memo::{Ask, ChildUndo, FailedChild, Kept, sendable};
 
 impl Instance {
-    /// Whether what is asked for has the number that comes next.
-    fn fits(&self, Record(_, event): &Record) -> bool {
-        match event {
-            Event::Scheduled { task, .. }
-            | Event::ChildScheduled { task, .. }
-            | Event::TimerCreated { task, .. }
-            | Event::EventAwaited { task, .. }
-            | Event::EntityCalled { task, .. }
-            | Event::LocksRequested { task, .. }
-            | Event::CompensationRequested { task, .. } => *task as usize == self.tasks.len(),
-            Event::ScopeOpened { scope, .. } => *scope == self.scopes.next(),
-            _ => true,
-        }
-    }
-
     /// How often it was rewound.
     pub(crate) fn generation(&self) -> u32 {
         self.memo.times
@@ -365,20 +350,20 @@ impl Orchestration {
 }
 
 /// What each [`Event::Recalled`] of a journal recalls, in order.
-pub fn recalled(records: &[Record]) -> Vec<Json> {
-    let any = records.iter().any(|Record(_, event)| matches!(event, Event::Recalled { .. }));
-    let Some((Record(at, Event::Started(started)), rest)) = records.split_first().filter(|_| any)
-    else {
-        return Vec::new();
+///
+/// # Errors
+/// When it recalls something, and is damaged.
+pub fn recalled(records: &[Record]) -> Result<Vec<Json>, LoadError> {
+    let mut recalled = Vec::new();
+    if !records.iter().any(|Record(_, event)| matches!(event, Event::Recalled { .. })) {
+        return Ok(recalled);
+    }
+    let Some((Record(at, Event::Started(started)), rest)) = records.split_first() else {
+        return Err(LoadError::NoStart);
     };
     let mut instance = Instance::new(*at, started.clone());
-    let mut recalled = Vec::new();
     for record in rest {
-        // Of a journal that no host wrote nothing more is known.
-        if !instance.fits(record) {
-            break;
-        }
-        instance.apply(record);
+        instance.take(record)?;
         if let Record(_, Event::Recalled { task, .. }) = record {
             let state = instance.tasks.get(*task as usize).map(|task| &task.state);
             recalled.push(match state {
@@ -387,5 +372,5 @@ pub fn recalled(records: &[Record]) -> Vec<Json> {
             });
         }
     }
-    recalled
+    Ok(recalled)
 }

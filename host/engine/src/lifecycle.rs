@@ -1,6 +1,5 @@
 //! How the engine starts, goes on with what an earlier host left, and stops.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;

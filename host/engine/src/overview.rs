@@ -25,7 +25,7 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Overview {
-    /// Now.
+    /// Now, by the clock of the journals.
     pub time: Millis,
     /// For how long the host has run.
     pub uptime_ms: u64,
@@ -94,10 +94,10 @@ impl Engine {
         let (counts, waiting) = self.counts().await?;
         let (inner, stats) = (&self.inner, self.stats());
         let recent = &inner.counters.recent;
-        let (uptime, time) = (recent.began.elapsed(), machine_time());
+        let uptime = recent.began.elapsed();
         let uptime_ms = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
         Ok(Overview {
-            time,
+            time: inner.clock().now(),
             uptime_ms,
             memory_bytes: memory("VmRSS:"),
             instances: InstanceCounts {
@@ -116,7 +116,7 @@ impl Engine {
                 saga_ms: recent.saga.shown(),
             },
             residents: stats.residents,
-            series: recent.series(time.saturating_sub(uptime_ms)),
+            series: recent.series(machine_time().saturating_sub(uptime_ms)),
         })
     }
 

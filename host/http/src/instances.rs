@@ -119,15 +119,15 @@ pub(crate) async fn status_of(
         reason = history::blocked(&records).filter(|_| row.summary.blocked).cloned();
         if show_history {
             let make = move || {
-                let recalled = sagahost_core::recalled(&records);
-                Json::of(&history::history(&records, &recalled, show))
+                let recalled = sagahost_core::recalled(&records).map_err(|e| e.to_string())?;
+                Json::of(&history::history(&records, &recalled, show)).map_err(|e| e.to_string())
             };
             let made = if row.summary.events > LARGE_HISTORY as u64 {
-                tokio::task::spawn_blocking(make).await.ok().and_then(Result::ok)
+                tokio::task::spawn_blocking(make).await.map_err(|_| ApiError::internal())?
             } else {
-                make().ok()
+                make()
             };
-            events = Some(made.ok_or_else(ApiError::internal)?);
+            events = Some(made.map_err(CommandError::Store)?);
         }
     }
 

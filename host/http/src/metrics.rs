@@ -1,4 +1,5 @@
-//! `GET /metrics`: what the engine counts, and the requests, as OpenMetrics.
+//! `GET /metrics`: what the engine counts, and the requests, as OpenMetrics, or
+//! as Prometheus has it without that.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use prometheus_client::collector::Collector;
@@ -23,6 +24,10 @@ use crate::openapi::operation::Operation;
 /// How the answer is written.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text";
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How it is written for those who take this and do not take OpenMetrics.
+pub(crate) const PLAIN: &str = "text/plain";
+const PLAIN_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What requests that came to no operation are counted as.
 const NO_OPERATION: &str = "none";
@@ -117,21 +122,83 @@ pub(crate) async fn count(State(app): State<Shared>, request: Request, next: Nex
     response
 }
 
-pub(crate) async fn serve(State(app): State<Shared>) -> Response {
+pub(crate) async fn serve(State(app): State<Shared>, headers: HeaderMap) -> Response {
     let mut written = String::new();
     if let Err(error) = text::encode(&mut written, &app.metrics.registry) {
         tracing::error!(%error, "the metrics could not be written");
         return ApiError::internal().into_response();
     }
+    let (written, kind) = match wants_plain(&headers) {
+        true => (plain(&written), PLAIN_CONTENT_TYPE),
+        false => (written, CONTENT_TYPE),
+    };
     let mut response = Response::new(written.into());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     response
+}
+
+fn wants_plain(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT);
+    let taken: Vec<&str> = accept.iter().filter_map(|value| value.to_str().ok()).collect();
+    let takes = |kind: &str| taken.iter().any(|value| value.contains(kind));
+    takes(PLAIN) && !takes(MEDIA_TYPE)
+}
+
+/// OpenMetrics as the text format that was before it: there a family has the
+/// name of its samples, nothing has a unit, and a text has no end.
+fn plain(metrics: &str) -> String {
+    let mut written = String::with_capacity(metrics.len());
+    let mut add = |line: &[&str]| {
+        line.iter().for_each(|part| written.push_str(part));
+        written.push('\n');
+    };
+    let mut help = "";
+    for line in metrics.lines() {
+        if let Some(of) = line.strip_prefix("# HELP ") {
+            help = of.split_once(' ').map_or("", |(_, help)| help);
+        } else if let Some((name, kind)) =
+            line.strip_prefix("# TYPE ").and_then(|of| of.split_once(' '))
+        {
+            let (suffix, kind) = match kind {
+                "counter" => ("_total", kind),
+                "info" => ("_info", "gauge"),
+                _ => ("", kind),
+            };
+            add(&["# HELP ", name, suffix, " ", help]);
+            add(&["# TYPE ", name, suffix, " ", kind]);
+        } else if !line.starts_with('#') {
+            add(&[line]);
+        }
+    }
+    written
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::routes;
+
+    #[test]
+    fn the_text_format_is_for_those_who_ask_for_it_only() {
+        let wants = |values: &[&'static str]| {
+            let accept =
+                values.iter().map(|value| (header::ACCEPT, HeaderValue::from_static(value)));
+            wants_plain(&accept.collect())
+        };
+        assert!(!wants(&[]) && !wants(&["*/*"]) && !wants(&["text/html,*/*;q=0.8"]));
+        assert!(wants(&["text/plain"]) && wants(&["text/plain;version=0.0.4;q=0.5,*/*;q=0.1"]));
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.5";
+        assert!(!wants(&[prometheus]) && !wants(&["text/plain", "application/openmetrics-text"]));
+
+        let metrics = "# HELP a What it is.\n# TYPE a counter\na_total{b=\"c\"} 1\n\
+                       # HELP d_seconds Time.\n# TYPE d_seconds gauge\n# UNIT d_seconds seconds\n\
+                       d_seconds 0.5\n# HELP e E.\n# TYPE e info\ne_info{v=\"1\"} 1\n# EOF\n";
+        let expected = "# HELP a_total What it is.\n# TYPE a_total counter\na_total{b=\"c\"} 1\n\
+                        # HELP d_seconds Time.\n# TYPE d_seconds gauge\nd_seconds 0.5\n\
+                        # HELP e_info E.\n# TYPE e_info gauge\ne_info{v=\"1\"} 1\n";
+        assert_eq!(plain(metrics), expected);
+    }
 
     #[test]
     fn requests_are_counted_by_operation_and_odd_paths_are_one() {

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Method, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::Shared;
@@ -71,6 +71,7 @@ pub(crate) fn router(app: Shared) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
         .layer(from_fn_with_state(Arc::new(gate), guard))
+        .layer(map_response(as_it_says))
         .layer(from_fn_with_state(app.clone(), metrics::count))
         .with_state(app)
 }
@@ -156,6 +157,14 @@ fn no_entity(route: Option<&str>, path: &str) -> Result<(), ApiError> {
         ))),
         None => Ok(()),
     }
+}
+
+/// Makes browsers take an answer for what its type says: what a guest wrote is
+/// no page, whatever it looks like.
+async fn as_it_says(mut response: Response) -> Response {
+    let name = header::X_CONTENT_TYPE_OPTIONS;
+    response.headers_mut().insert(name, HeaderValue::from_static("nosniff"));
+    response
 }
 
 async fn nothing_here(request: Request) -> ApiError {

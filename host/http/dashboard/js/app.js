@@ -17,6 +17,7 @@
  */
 
 import { session, setKey, key } from "./lib/api.js";
+import { keepTime } from "./lib/clock.js";
 import { clear, fill, h } from "./lib/dom.js";
 import { errorBox } from "./lib/dialog.js";
 import { icon } from "./lib/icons.js";
@@ -33,6 +34,7 @@ const ROUTES = [
 const main = document.getElementById("main");
 let shown = null;
 let turn = 0;
+let keeping = null;
 
 function routeOf(path) {
   for (const route of ROUTES) {
@@ -78,6 +80,7 @@ async function show({ moved = false, top = false } = {}) {
   try {
     const [module, who] = await Promise.all([route.load(), session()]);
     if (mine !== turn) return;
+    keeping ??= keepTime();
     tools(who);
     clear(main);
     const handle = await module.mount(main, {
@@ -206,14 +209,16 @@ addEventListener("popstate", () => {
 
 show();
 
+const OPENS = "details.popover[open], details.tl-legend[open]";
+
 // What opens below a button closes when something else is clicked, or by Escape.
 document.addEventListener("pointerdown", (event) => {
-  for (const open of document.querySelectorAll("details.popover[open]")) {
+  for (const open of document.querySelectorAll(OPENS)) {
     if (!open.contains(event.target)) open.open = false;
   }
 });
 document.addEventListener("keydown", (event) => {
-  const open = event.key === "Escape" && event.target.closest?.("details.popover[open]");
+  const open = event.key === "Escape" && event.target.closest?.(OPENS);
   if (!open) return;
   open.open = false;
   open.querySelector("summary").focus();

@@ -21,6 +21,7 @@ pub(super) const FILES: &[(&str, &[u8])] = &files![
     "index.html",
     "js/app.js",
     "js/lib/api.js",
+    "js/lib/clock.js",
     "js/lib/dialog.js",
     "js/lib/dom.js",
     "js/lib/format.js",

@@ -201,7 +201,12 @@ fn answer(said: &Answer, links: &Map<String, Value>) -> Value {
     let content = match &said.content {
         Content::Nothing => None,
         Content::Json(schema) => Some(json!({ "application/json": { "schema": schema } })),
-        Content::Text(media_type) => Some(json!({ *media_type: { "schema": schema::text() } })),
+        Content::Text(media_types) => {
+            let texts = media_types
+                .iter()
+                .map(|kind| ((*kind).to_owned(), json!({ "schema": schema::text() })));
+            Some(Value::Object(texts.collect()))
+        }
         Content::Events => Some(json!({ "text/event-stream": { "schema": schema::text() } })),
     };
     if let Some(content) = content {

@@ -73,8 +73,8 @@ pub(crate) struct Answer {
 pub(crate) enum Content {
     Nothing,
     Json(Value),
-    /// Text of this media type.
-    Text(&'static str),
+    /// Text of one of these media types.
+    Text(Vec<&'static str>),
     Events,
 }
 
@@ -237,7 +237,16 @@ impl Operation {
 
     /// An answer in text of some kind.
     pub(crate) fn text(self, status: u16, media_type: &'static str, about: &'static str) -> Self {
-        self.answer(status, Content::Text(media_type), about)
+        self.answer(status, Content::Text(vec![media_type]), about)
+    }
+
+    /// The text of the answer that was said last may be of this kind, too.
+    pub(crate) fn or_text(mut self, media_type: &'static str) -> Self {
+        let last = self.answers.last_mut().map(|last| &mut last.content);
+        if let Some(Content::Text(media_types)) = last {
+            media_types.push(media_type);
+        }
+        self
     }
 
     /// A stream of server-sent events.

@@ -42,8 +42,10 @@ pub(super) fn operations() -> Vec<Operation> {
             .json(200, schema::of("LogLevels"), "The levels from now on.")
             .refusal(409, "The log is not the host's own."),
         get("/metrics", MANAGE, "metrics", metrics::serve)
-            .summary("What is counted and measured, as OpenMetrics.")
-            .text(200, metrics::MEDIA_TYPE, "The metrics."),
+            .summary("What is counted and measured, as OpenMetrics or as plain text.")
+            .header("Accept", schema::text(), "Plain text, if it has that and not OpenMetrics.")
+            .text(200, metrics::MEDIA_TYPE, "The metrics.")
+            .or_text(metrics::PLAIN),
         post("/admin/clock/skip", MANAGE, "skipClock", clock::skip)
             .summary("Skips the clock of the emulator ahead.")
             .query("by", schema::more_seconds(), "By so much; else to what is next.")

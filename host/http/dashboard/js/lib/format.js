@@ -1,5 +1,6 @@
 /** How numbers, times and states are shown. */
 
+import { hostNow } from "./clock.js";
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
 
@@ -84,8 +85,27 @@ export function clockText(value, { fine = false, date = true } = {}) {
   return `${date ? `${day} ` : ""}${time}${part}`;
 }
 
-/** A time from now on: "12 s ago", "in 3 min", "just now". */
-export function relativeText(value, now = Date.now()) {
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/**
+ * A time as an element, no longer than it must be: 14:05:09 of today,
+ * Nov 23, 14:05 of this year, and 2025-11-23 before. All of it is its title.
+ *
+ * @param {number|string} value
+ * @returns {HTMLElement}
+ */
+export function shortTime(value) {
+  const ms = toMs(value);
+  if (!valid(ms)) return h("span", null, NOTHING);
+  const [at, now] = [new Date(ms), new Date(hostNow())];
+  const full = clockText(ms, { fine: true });
+  const text = at.toDateString() === now.toDateString() ? clockText(ms, { date: false })
+    : at.getFullYear() === now.getFullYear() ? `${MONTHS[at.getMonth()]} ${at.getDate()}, ${full.slice(11, 16)}` : full.slice(0, 10);
+  return h("time", { datetime: at.toISOString(), class: "num", title: full }, text);
+}
+
+/** A time from the host's now on: "12 s ago", "in 3 min", "just now". */
+export function relativeText(value, now = hostNow()) {
   const ms = toMs(value);
   if (!known(ms)) return NOTHING;
   const gap = now - ms;
@@ -131,7 +151,7 @@ let ticking = 0;
 function startTicking() {
   ticking ||= setInterval(() => {
     if (document.hidden) return;
-    const now = Date.now();
+    const now = hostNow();
     for (const element of document.querySelectorAll("time[data-ago]")) {
       const text = relativeText(Number(element.dataset.ago), now);
       if (element.textContent !== text) element.textContent = text;
@@ -164,7 +184,7 @@ const LOOKS = {
   compensating: ["undo", "undo"],
   compensated: ["undo", "completed"],
   stuck: ["bad", "stuck"],
-  committed: ["good", "committed"],
+  committed: ["quiet", "committed"],
 };
 
 const WORDS = { none: "no undo", "past-pivot": "past pivot" };

@@ -59,6 +59,7 @@ function toolbar(value, filename, root) {
     unmark(root.element.closest(".json"));
     found = input.value ? find(value, input.value) : [];
     at = -1;
+    places.hidden = !input.value;
     if (!input.value) fill(hits);
     else if (!found.length) fill(hits, "Not found");
     else go(1);
@@ -77,11 +78,12 @@ function toolbar(value, filename, root) {
   });
   const button = (sign, text, action) =>
     h("button", { type: "button", class: "button quiet small", on: { click: action } }, icon(sign), text);
+  const places = h("span", { class: "json-places", hidden: true }, hits,
+    button("up", h("span", { class: "hidden" }, "Previous place"), () => go(-1)),
+    button("down", h("span", { class: "hidden" }, "Next place"), () => go(1)));
   return h("div", { class: "json-tools" },
     isBranch(value) && [
-      h("label", { for: id, class: "hidden" }, "Search in this value"), input, hits,
-      button("up", h("span", { class: "hidden" }, "Previous place"), () => go(-1)),
-      button("down", h("span", { class: "hidden" }, "Next place"), () => go(1)),
+      h("label", { for: id, class: "hidden" }, "Search in this value"), input, places,
     ],
     h("span", { class: "json-space" }),
     button("copy", "Copy", () => copyText(textOf(value))),

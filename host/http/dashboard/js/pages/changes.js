@@ -4,8 +4,9 @@
  * a screen reader says is a sentence now and then, not each row.
  */
 
+import { api } from "../lib/api.js";
 import { fill, h, setText } from "../lib/dom.js";
-import { clockText, count, statusBadge } from "../lib/format.js";
+import { clockText, count, hasEnded, statusBadge } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
 import { follow } from "../lib/sse.js";
 
@@ -67,7 +68,7 @@ export function changes({ signal }) {
       focusin: () => { held = true; flush(); },
       focusout: () => { held = false; },
     },
-  }, table, h("p", { class: "empty changes-empty" }, "Nothing has changed since this page was opened."));
+  }, table, h("p", { class: "empty changes-empty" }, "Nothing has happened yet."));
   const element = h("section", { class: "card", "aria-labelledby": "changes-title" },
     h("div", { class: "row changes-head" },
       h("h2", { id: "changes-title" }, "What changed lately"), state, more,
@@ -119,7 +120,30 @@ export function changes({ signal }) {
       if (data.ended && data.runtimeStatus === "Failed") tally.failed += 1;
     },
   });
+  begin(signal).then((known) => {
+    if (signal.aborted || !known.length) return;
+    const there = new Set(rows.map((one) => one.id));
+    rows = [...rows, ...known.filter((one) => !there.has(one.id))].slice(0, ROWS);
+    wrap.classList.add("some");
+    fill(body, rows.map(rowOf));
+  });
   return { element };
+}
+
+/** What changed before the page was opened, as the list has it. */
+async function begin(signal) {
+  const known = [];
+  let token = null;
+  try {
+    // An answer may have few rows, and say that there are more to look at.
+    for (let tries = 0; tries < 20 && known.length < ROWS; tries += 1) {
+      const page = await api.get("/api/instances", { signal, query: { sort: "updated", order: "desc", top: ROWS, token } });
+      known.push(...page.instances);
+      token = page.next;
+      if (page.complete || !token) break;
+    }
+  } catch { /* What comes by the stream is shown all the same. */ }
+  return known.map((row) => ({ ...row, kinds: [hasEnded(row.runtimeStatus) ? "Ended" : row.updated > row.created ? "GoesOn" : "Started"] }));
 }
 
 function rowOf(one) {
@@ -127,7 +151,8 @@ function rowOf(one) {
   const words = [...new Set(kinds.map(kindText))];
   return h("tr", null,
     h("td", { class: "num faint" }, clockText(one.updated, { date: false })),
-    h("th", { scope: "row" }, h("a", { class: "break", href: `/sagas/${encodeURIComponent(one.id)}` }, one.id)),
+    h("th", { scope: "row" }, kinds.at(-1) === "Purged" ? h("span", { class: "break" }, one.id)
+      : h("a", { class: "break", href: `/sagas/${encodeURIComponent(one.id)}` }, one.id)),
     h("td", null, one.name),
     h("td", null, statusBadge(one.runtimeStatus), " ",
       one.sagaState && !["none", "committed"].includes(one.sagaState) && statusBadge(one.sagaState)),

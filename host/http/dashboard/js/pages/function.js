@@ -6,7 +6,7 @@ import { errorBox } from "../lib/dialog.js";
 import { jsonView } from "../lib/json-view.js";
 import { NOTHING, bytes, duration, measure, number, percent, relative } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
-import { digestOf, failureRate, importsOf, kindBadge, listOf } from "./functions.js";
+import { deployer, digestOf, failureRate, importsOf, kindBadge, listOf } from "./functions.js";
 import { prose } from "./prose.js";
 import { tryActivity, sendOperation, startSaga } from "./try.js";
 
@@ -15,7 +15,7 @@ const EVERY_MS = 5000;
 export async function mount(main, context) {
   const { params, signal, setTitle, session } = context;
   setTitle(params.name);
-  const crumbs = h("p", { class: "crumbs" }, h("a", { href: "/functions" }, "Functions"), " / ");
+  const crumbs = h("p", { class: "crumbs" }, h("a", { href: "/functions" }, "Functions"), " /");
   const title = h("h1", { class: "break" }, params.name);
   let one;
   try {
@@ -30,7 +30,7 @@ export async function mount(main, context) {
       h("a", { href: "/functions" }, "Show those that are.")));
     return null;
   }
-  const stats = statsOf();
+  const stats = statsOf(one.kind);
   stats.set(one.stats);
   fill(main, crumbs,
     h("div", { class: "page-head" }, title, kindBadge(one.kind),
@@ -73,21 +73,27 @@ function formOf(one, session, context) {
 }
 
 const FIGURES = [
-  ["Running now", (stats) => number(stats?.running)],
+  // Of orchestrators nobody counts it.
+  ["Running now", (stats) => (stats?.running === undefined || stats.running === null ? null : number(stats.running))],
   ["Per second", (stats) => measure(stats?.perSecond)],
   ["Attempts", (stats) => number(stats?.attempts)],
   ["Failed", (stats) => percent(failureRate(stats))],
-  ["p50", (stats) => duration(stats?.p50Ms)],
-  ["p95", (stats) => duration(stats?.p95Ms)],
-  ["p99", (stats) => duration(stats?.p99Ms)],
+  ["Took, p50", (stats) => duration(stats?.p50Ms)],
+  ["Took, p95", (stats) => duration(stats?.p95Ms)],
+  ["Took, p99", (stats) => duration(stats?.p99Ms)],
 ];
 
-function statsOf() {
+function statsOf(kind) {
   const values = FIGURES.map(() => h("dd", { class: "tile-value num" }, NOTHING));
+  const name = (label) => (label === "Attempts" && kind === "orchestrator" ? "Ended" : label);
+  const tiles = FIGURES.map(([label], n) => h("div", { class: "tile" }, h("dt", null, name(label)), values[n]));
   return {
-    element: h("dl", { class: "tiles seven", "aria-label": "How it does" },
-      FIGURES.map(([label], n) => h("div", { class: "tile" }, h("dt", null, label), values[n]))),
-    set: (stats) => FIGURES.forEach(([, of], n) => setText(values[n], of(stats))),
+    element: h("dl", { class: "tiles seven", "aria-label": "How it does" }, tiles),
+    set: (stats) => FIGURES.forEach(([, of], n) => {
+      const text = of(stats);
+      tiles[n].hidden = text === null;
+      setText(values[n], text ?? NOTHING);
+    }),
   };
 }
 
@@ -99,7 +105,7 @@ function aboutCard(one) {
     h("dl", { class: "facts" },
       fact("Component", one.component),
       fact("Digest", digestOf(one.digest)),
-      fact("Deployed", one.deployedAt ? relative(one.deployedAt) : NOTHING, one.deployedBy && ` by ${one.deployedBy}`),
+      fact("Deployed", one.deployedAt ? relative(one.deployedAt) : NOTHING, deployer(one)),
       one.undo && fact("Undone by", undoOf(one.undo)),
       one.pivot && fact("Pivot", "once it is done, there is no way back"),
       fact("HTTP", listing(may.http, (rule) => (typeof rule === "string" ? rule : `${rule.to}${rule.methods ? ` (${rule.methods.join(", ")})` : ""}`))),

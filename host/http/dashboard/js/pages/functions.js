@@ -27,6 +27,12 @@ export function failureRate(stats) {
   return stats?.attempts ? stats.failed / stats.attempts : NaN;
 }
 
+/** Who deployed the component of a function, as far as the host knows. */
+export function deployer({ deployedBy, deployedVia }) {
+  if (deployedBy) return ` by ${deployedBy}`;
+  return deployedVia === "api" ? " over the API" : deployedVia === "folder" ? ", as a file" : null;
+}
+
 /** A digest, short, with a button that copies it. */
 export function digestOf(digest) {
   return h("span", { class: "digest" },
@@ -174,7 +180,7 @@ function componentsOf(all) {
       h("dl", { class: "facts" },
         h("dt", null, "Digest"), h("dd", null, digestOf(first.digest)),
         h("dt", null, "Deployed"), h("dd", null, first.deployedAt ? relative(first.deployedAt) : NOTHING,
-          first.deployedBy && ` by ${first.deployedBy}`),
+          deployer(first)),
         h("dt", null, "Functions"), h("dd", { class: "links" }, functions.map((one) => one.name).sort().map((text) =>
           h("a", { href: `/functions/${encodeURIComponent(text)}` }, text))),
         h("dt", null, "Imports"), h("dd", null, importsOf(first.imports))));

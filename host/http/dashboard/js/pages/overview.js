@@ -1,10 +1,11 @@
 /** The overview: is it well, what runs, and what needs somebody. */
 
 import { api, send } from "../lib/api.js";
+import { tellTime } from "../lib/clock.js";
 import { clear, fill, h, setText } from "../lib/dom.js";
 import { errorBox } from "../lib/dialog.js";
 import {
-  NOTHING, badge, bytes, count, duration, measure, number, relative, statusBadge,
+  NOTHING, badge, bytes, count, duration, measure, number, relative,
 } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
 import { changes } from "./changes.js";
@@ -71,6 +72,7 @@ export function mount(main, { signal, session, setTitle }) {
   }
 
   function show(now, ready) {
+    tellTime(now.time);
     const stuckNow = now.instances?.stuck ?? 0;
     const [text, tone, sign] = ready
       ? [`Cannot take work: ${ready}`, "bad", "stuck"]
@@ -111,21 +113,36 @@ export function mount(main, { signal, session, setTitle }) {
     }
     const now = `${total} ${rows.map((row) => `${row.id} ${row.updated}`).join(" ")}`;
     if (now === named) return;
+    const whys = await Promise.all(rows.map((row) => why(row, signal)));
+    if (signal.aborted) return;
     named = now;
     fill(stuck, h("section", { class: "card stuck-card", "aria-labelledby": "stuck-title" },
       h("div", { class: "row" },
         h("h2", { id: "stuck-title" }, icon("stuck"), ` ${count(total, "saga is", "sagas are")} stuck`),
         h("span", { class: "push" }, h("a", { href: "/sagas?saga=stuck" }, "Show all in the list"))),
       h("p", { class: "faint" }, "A step or an undo cannot be done. Each needs a person to try it again, or to say how it ended."),
-      h("ul", { class: "stuck-list" }, rows.map((row) => h("li", null,
+      h("ul", { class: "stuck-list" }, rows.map((row, place) => h("li", null,
         h("a", { class: "break", href: `/sagas/${encodeURIComponent(row.id)}` }, row.id),
-        h("span", null, row.name), h("span", null, statusBadge(row.runtimeStatus)),
-        h("span", { class: "faint" }, "changed ", relative(row.updated)))))));
+        h("span", { class: "break" }, row.name),
+        h("span", { class: "break stuck-why" }, whys[place]),
+        h("span", { class: "faint" }, "since ", relative(row.updated)))))));
   }
 
   ask();
   return { leave: () => clearTimeout(timer) };
 }
+
+/** What of a saga is stuck, and what it failed with, in a few words. */
+async function why(row, signal) {
+  let found;
+  try {
+    found = (await api.get(`/api/instances/${encodeURIComponent(row.id)}/undo`, { signal })).stuck?.[0];
+  } catch { /* Its own page says it. */ }
+  if (!found) return "";
+  return [h("b", null, found.function), found.failure && [": ", h("code", null, found.failure.code), ` ${cut(found.failure.message)}`]];
+}
+
+const cut = (text) => (text.length > 160 ? `${text.slice(0, 160)}…` : text);
 
 /** Why the host cannot take work; null if it can. */
 async function readiness(signal) {
@@ -177,32 +194,43 @@ function perSecond(all) {
   });
 }
 
+/** What the sagas are at, and, less prominently, what the host is at. */
 const TILES = [
-  { label: "Not ended", href: "/sagas?status=Pending,Running,Suspended", of: (now) => now.instances?.open },
-  { label: "Running", of: (now) => now.running, help: "attempts" },
-  { label: "Being undone", href: "/sagas?saga=compensating", of: (now) => now.compensating, tone: "undo" },
-  { label: "Stuck", href: "/sagas?saga=stuck", of: (now) => now.instances?.stuck, tone: "bad" },
-  { label: "Not successful", href: "/sagas?status=Failed,Canceled,Terminated", of: (now) => now.instances?.unsuccessful, help: "that are kept" },
-  { label: "Queue depth", of: (now) => now.queueDepth, help: "writes waiting" },
-  { label: "In memory", of: (now) => now.residents, help: "orchestrations" },
-  { label: "Attempts", of: (now) => now.rates?.attemptsPerSecond, format: measure, help: "per second" },
-  { label: "Commits", of: (now) => now.rates?.commitsPerSecond, format: measure, help: "per second" },
+  { label: "Open", href: "/sagas?status=Pending,Running,Suspended", of: (now) => now.instances?.open, help: "sagas have not ended" },
+  { label: "Waiting", of: (now) => now.waiting, help: "for an event, a timer, another" },
+  { label: "Being undone", href: "/sagas?saga=compensating", of: (now) => now.compensating, tone: "undo", help: "sagas" },
+  { label: "Stuck", href: "/sagas?saga=stuck", of: (now) => now.instances?.stuck, tone: "bad", help: "sagas need a person" },
+  { label: "Unsuccessful", href: "/sagas?status=Failed,Canceled,Terminated", of: (now) => now.instances?.unsuccessful, help: "failed, canceled, terminated" },
+];
+
+const HOST_TILES = [
+  { label: "Attempts running", of: (now) => now.running },
+  { label: "Attempts per second", of: (now) => now.rates?.attemptsPerSecond, format: measure },
+  { label: "Commits per second", of: (now) => now.rates?.commitsPerSecond, format: measure },
+  { label: "Writes waiting", of: (now) => now.queueDepth },
+  { label: "Sagas in memory", of: (now) => now.residents },
 ];
 
 function tilesOf() {
-  const parts = TILES.map((tile) => {
+  const make = (tile) => {
     const value = h("dd", { class: "tile-value num" }, NOTHING);
     const element = h("div", { class: "tile" },
       h("dt", null, tile.href ? h("a", { href: tile.href }, tile.label) : tile.label),
       value,
-      h("dd", { class: "tile-help faint" }, tile.help ?? ""));
+      tile.help && h("dd", { class: "tile-help faint" }, tile.help));
     return { tile, value, element };
-  });
+  };
+  const sagas = TILES.map(make);
+  const host = HOST_TILES.map(make);
   return {
-    element: h("dl", { class: "tiles", "aria-label": "Now" }, parts.map((part) => part.element)),
+    element: h("div", { class: "tile-rows" },
+      h("dl", { class: "tiles", "aria-label": "Sagas now" }, sagas.map((part) => part.element)),
+      h("dl", { class: "tiles minor", "aria-label": "The host now" }, host.map((part) => part.element))),
     set(now) {
-      for (const { tile, value, element } of parts) {
+      for (const { tile, value, element } of [...sagas, ...host]) {
         const got = tile.of(now);
+        // What this host does not tell has no place.
+        element.hidden = got === undefined;
         setText(value, (tile.format ?? number)(got));
         element.dataset.tone = tile.tone && got > 0 ? tile.tone : "";
       }
@@ -211,7 +239,7 @@ function tilesOf() {
 }
 
 const LATENCIES = [
-  ["A whole saga", "sagaMs"], ["A turn of its code", "turnMs"], ["A commit", "commitMs"],
+  ["A saga", "sagaMs"], ["One turn", "turnMs"], ["A commit", "commitMs"],
 ];
 
 function latencyTable() {

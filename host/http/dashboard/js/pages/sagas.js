@@ -30,6 +30,8 @@ export function mount(main, { query, signal, session, navigate, announce }) {
   let asked = new AbortController();
   let stream = null;
   const fresh = new Set();
+  let between = false;
+  let taking = false;
 
   const selection = mayAct ? new Selection(() => bar.update()) : null;
   const table = grid({ onSort: sort, selection });
@@ -85,6 +87,7 @@ export function mount(main, { query, signal, session, navigate, announce }) {
 
   function listed() {
     redraw();
+    catchUp();
     selection?.mark();
     const all = listing.complete ? "" : listing.loading ? ", looking for more" : ", more below";
     setText(state, `${count(listing.length, "saga")}${all}`);
@@ -108,15 +111,21 @@ export function mount(main, { query, signal, session, navigate, announce }) {
         : h("p", null, h("a", { href: "/functions" }, "Start one from the functions")));
   }
 
-  /** Follows what changes: rows that are shown change where they are; what is
-   * new is only told, so that nothing moves. */
+  /** Follows what changes: rows that are shown change where they are. What is new
+   * comes on top where somebody looks at the newest; otherwise it is only told, so
+   * that nothing moves. */
   function watch(lastId = "") {
     stream?.close();
+    let begun = lastId !== "";
     stream = follow("/api/events", {
       signal, lastId, query: { name: filter.name, idPrefix: filter.idPrefix },
       onState: (next) => {
         live.dataset.state = next;
         setText(live, STREAM_WORDS[next]);
+        if (next !== "open" || begun) return;
+        begun = true;
+        between = true;
+        catchUp();
       },
       onEvent: ({ event, data }) => {
         if (event === "reset") {
@@ -131,6 +140,12 @@ export function mount(main, { query, signal, session, navigate, announce }) {
 
   function changed(data) {
     const row = listing.find(data.id);
+    if (data.kinds?.includes("Purged")) {
+      if (fresh.delete(data.id)) tellNews();
+      // Another may have its id by now.
+      if (row && row.created <= data.created) removed(row);
+      return;
+    }
     if (row) {
       row.runtimeStatus = data.runtimeStatus;
       row.sagaState = data.sagaState;
@@ -144,17 +159,61 @@ export function mount(main, { query, signal, session, navigate, announce }) {
     }
   }
 
+  /** Takes out a row that is there no more. */
+  function removed(row) {
+    listing.remove(row.id);
+    selection?.picked.delete(row.id);
+    selection?.changed();
+    listed();
+  }
+
   /** Whether it was started since the list was read. */
   function isNew(data) {
     return data.created === undefined ? data.kinds?.includes("Started") : data.created >= listing.at;
   }
 
+  /** Whether what is new is put on top of the list by itself. */
+  function follows() {
+    return filter.sort === "created" && filter.order === "desc" && table.atTop() && !selection?.size
+      && !document.querySelector("dialog[open]") && !document.hidden && !fresh.has("");
+  }
+
+  /** Takes what began after the list was read and before the stream was there. */
+  function catchUp() {
+    if (!between || !listing.begun) return;
+    between = false;
+    takeNew();
+  }
+
+  async function takeNew() {
+    if (taking || !listing.begun || !follows()) return;
+    taking = true;
+    const mine = listing;
+    const told = [...fresh];
+    try {
+      const ids = await mine.newer();
+      if (mine !== listing || ids === null) return;
+      for (const id of [...told, ...ids]) fresh.delete(id);
+    } catch {
+      // They are told of, and can be asked for by hand.
+    } finally {
+      taking = false;
+      if (mine === listing) showNews();
+    }
+    if (fresh.size) tellNews();
+  }
+
   const sayNews = debounce(() => setText(newsSaid, news.hidden ? "" : news.textContent), 3000);
   const tellNews = throttle(() => {
+    if (fresh.size && listing.begun && follows()) takeNew();
+    else showNews();
+  }, 500);
+
+  function showNews() {
     news.hidden = fresh.size === 0;
     if (fresh.size) fill(news, icon("up"), fresh.has("") ? "Something was missed: read again" : `${number(fresh.size)} new`);
     sayNews();
-  }, 500);
+  }
 
   async function pickAll() {
     const mine = asked.signal;

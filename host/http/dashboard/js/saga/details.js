@@ -3,6 +3,7 @@
 import { fill, h } from "../lib/dom.js";
 import { badge, clockText, duration, time } from "../lib/format.js";
 import { jsonView } from "../lib/json-view.js";
+import { digestOf } from "../pages/functions.js";
 import { glyph, TONES, toneOf } from "./glyphs.js";
 import { inputOf } from "./model.js";
 import { kindWord, stateWord } from "./model-state.js";
@@ -93,7 +94,7 @@ export function details({ onSelect, stuckTools }) {
         ["When", { always: "whatever became of the step", completed: "only if it completed" }[undo.when] ?? "if it completed, or nobody knows"],
         ["State", armedText(model, item) || "–"],
         ["Done by", item.undos?.length > 0 && links(model, item.undos)],
-        ["Component", undo.digest ? h("code", { class: "break" }, undo.digest) : "none is deployed: the step was not begun"],
+        ["Component", undo.digest ? digestOf(undo.digest) : "none is deployed: the step was not begun"],
       ]), undo.input !== undefined && jsonView(undo.input, { label: "Input of the undo", depth: 0 })),
       !undo && item.undos?.length > 0 && section("Undone by", h("p", null, links(model, item.undos))),
       item.repairs?.length > 0 && section("Repairs", repairs(item.repairs)),
@@ -106,7 +107,7 @@ export function details({ onSelect, stuckTools }) {
     return [
       facts([
         ["Execution", started.execution && h("code", { class: "break" }, started.execution)],
-        ["Component", started.digest && h("code", { class: "break" }, started.digest)],
+        ["Component", started.digest && digestOf(started.digest)],
         ["Deadline", started.deadline && time(started.deadline)],
         ["Begins at", started.startAt && time(started.startAt)],
         ["Continued as new", started.carried && `${started.carried.rounds} times`],
@@ -150,14 +151,20 @@ function value(name, json, filename) {
   return section(name, jsonView(json, { label: name, filename, depth: 1 }));
 }
 
+const FAILURE_KINDS = {
+  returned: "returned by its code", trap: "its code broke off", timeout: "it took too long", memoryLimit: "it wanted too much memory",
+  cpuLimit: "it computed for too long", outputLimit: "its result is too large", badOutput: "its result is not what it has to be",
+  hostLost: "the host ended while it ran", notStarted: "it was not begun", cancelled: "the host ended it", deadline: "the deadline passed",
+};
+
 /** A failure: its code, its message, and what more it says. */
 export function failureBox(failure, name, level = "h3") {
   return h("div", { class: "saga-failure" },
     name && h(level, null, name),
     h("p", { class: "break" }, h("code", null, failure.code), " ", failure.message),
-    h("p", { class: "faint small" }, [`kind ${failure.kind ?? "returned"}`,
-      failure.retryable ? "another attempt may go better" : "another attempt is of no use",
-      failure.retryAfterMs ? `not before ${duration(failure.retryAfterMs)}` : null].filter(Boolean).join(", ")),
+    h("p", { class: "faint small" }, [FAILURE_KINDS[failure.kind ?? "returned"] ?? failure.kind,
+      failure.retryable ? "another attempt may go better" : "it says that another attempt is of no use",
+      failure.retryAfterMs ? `not before ${duration(failure.retryAfterMs)}` : null].filter(Boolean).join("; ")),
     failure.details !== undefined && jsonView(failure.details, { label: "Details of the failure" }));
 }
 

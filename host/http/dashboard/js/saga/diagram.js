@@ -11,6 +11,9 @@ import { sentence, title } from "./words.js";
 const MARGIN = 200;
 const MANY = 300;
 
+/** Of no more items than so many both ways of drawing are tried. */
+const FEW = 200;
+
 export function diagram({ onSelect }) {
   let model = null;
   let now = 0;
@@ -36,11 +39,11 @@ export function diagram({ onSelect }) {
       tool("minus", "Smaller", () => setScale(scale / 1.25)),
       tool("plus", "Larger", () => setScale(scale * 1.25)),
       tool("fit", "Show all of it", () => fitAll()),
-      turn,
-      h("ul", { class: "dg-legend" },
-        h("li", { class: "forward" }, "solid: asked for after what stands before it"),
-        h("li", { class: "back" }, glyph("undo"), "dashed: undone, in this order"))),
-    box);
+      turn),
+    box,
+    h("ul", { class: "dg-legend" },
+      h("li", { class: "forward" }, "solid: asked for after what stands before it"),
+      h("li", { class: "back" }, glyph("undo"), "dashed: undone, in this order")));
 
   function update(next) {
     ({ model, now } = next);
@@ -49,7 +52,7 @@ export function diagram({ onSelect }) {
 
   function draw() {
     if (!model || !root.isConnected) return;
-    down ??= box.clientWidth < 620;
+    down ??= goesDown();
     turn.textContent = down ? "From left to right" : "From above to below";
     const sign = `${model.run} ${model.items.length} ${model.end?.status} ${down} ${model.name} `
       + `${model.items.filter((item) => item.kind === "undo").length}`;
@@ -60,11 +63,18 @@ export function diagram({ onSelect }) {
       drawn.byKey = new Map(drawn.nodes.map((node) => [node.key, node]));
       if (!drawn.byKey.has(current)) current = "start";
       // What is only a little too large is made to fit.
-      scale ??= Math.min(1, Math.max(0.8, Math.min(box.clientWidth / drawn.width, 1)));
+      scale ??= Math.min(1, Math.max(0.85, Math.min(box.clientWidth / drawn.width, (innerHeight * 0.64) / drawn.height)));
     }
     size();
     if (first) reveal(selected && drawn.byKey.has(selected) ? selected : "start");
     drawVisible();
+  }
+
+  /** Whether more of it is to be seen from above to below. */
+  function goesDown() {
+    if (model.items.length > FEW) return box.clientWidth < 620;
+    const part = (one) => Math.min(box.clientWidth / one.width, (innerHeight * 0.6) / one.height, 1);
+    return part(layout(model, true)) > part(layout(model, false)) * 1.1;
   }
 
   function size() {
@@ -126,10 +136,10 @@ export function diagram({ onSelect }) {
   function nodeOf(node) {
     const { item, type, x, y, width, height } = node;
     const state = item?.state ?? type;
-    const letters = Math.floor((width - 34) / 7.1);
     const text = item ? title(item) : type === "start" ? "Start" : model.end?.status ?? "";
-    const fit = text.length > letters ? `${text.slice(0, letters - 1)}…` : text;
-    const small = type === "undo" ? `undoes ${item.undo}` : item ? `${kindWord(item)}${item.task !== undefined ? ` ${item.task}` : ""}` : "";
+    // What is too long is cut off in the picture only: dots stand there, which are no text.
+    const long = text.length > Math.floor((width - 36) / (type === "undo" ? 6.6 : 7.1));
+    const small = type === "undo" ? `undoes ${item.undo}` : item ? `${kindWord(item)}${item.task === undefined ? "" : item.kind === "compensation" ? ` (${item.task})` : ` ${item.task}`}` : "";
     const label = item ? `${text} ${small}, ${sentence(model, item, now)}`
       : type === "start" ? `Start of ${model.name}` : `${text}, the end`;
     const group = svg("g", {
@@ -147,13 +157,14 @@ export function diagram({ onSelect }) {
     item?.kind === "child" && svg("rect", { class: "dg-inner", x: 3, y: 3, width: width - 6, height: height - 6, rx: 3 }),
     item?.pivot && svg("path", { class: "dg-pivot", d: `M${width} 0v${height}` }));
     if (!item) {
-      group.append(svg("text", { class: "dg-name", x: width / 2, y: height / 2 + 5, "text-anchor": "middle" }, fit));
+      group.append(svg("text", { class: "dg-name", x: width / 2, y: height / 2 + 5, "text-anchor": "middle" }, text));
       return group;
     }
     const one = type === "undo";
     group.append(glyphAt(item.kind, 7, one ? 8 : 6, 13, "dg-kind"),
-      svg("text", { class: "dg-name", x: 25, y: one ? 13.5 : 17 }, fit),
+      svg("svg", { x: 25, width: width - 37, height }, svg("text", { class: "dg-name", y: one ? 13.5 : 17 }, text)),
       " ", svg("text", { class: "dg-small", x: 25, y: one ? 25 : 32 }, small),
+      long && item ? svg("path", { class: "dg-dots", d: `M${width - 11} ${one ? 13 : 16.5}h0m3 0h0m3 0h0` }) : "",
       glyphAt(item.state, width - 19, height - 17, 12, "dg-state"));
     return group;
   }

@@ -17,9 +17,10 @@ export function head({ id, actions }) {
   const line = h("dl", { class: "saga-facts" });
   const heading = h("h1", { tabindex: "-1", class: "break" }, id);
   const root = h("header", { class: "saga-head" },
-    h("p", { class: "crumbs" }, h("a", { href: "/sagas" }, "Sagas"), " / ", h("span", { class: "break" }, id)),
-    h("div", { class: "page-head" }, heading,
-      h("button", { type: "button", class: "button quiet small", "aria-label": "Copy the id", title: "Copy the id", on: { click: () => copyText(id) } }, icon("copy")),
+    h("p", { class: "crumbs" }, h("a", { href: "/sagas" }, "Sagas"), " /"),
+    h("div", { class: "page-head" },
+      h("div", { class: "saga-title" }, heading,
+        h("button", { type: "button", class: "button quiet small", "aria-label": "Copy the id", title: "Copy the id", on: { click: () => copyText(id) } }, icon("copy"))),
       badges, h("div", { class: "push" }, live)),
     line, actions);
 
@@ -99,9 +100,9 @@ export function alerts({ stuckTools, onSelect }) {
 
   function blocked({ reason, message, failure, position, journal, code }) {
     const words = {
-      Mismatch: ["Its code does not match its journal", `At request ${position} the journal has ${journal}, and the code asked for ${code}. Deploy the code that it was started with, or cancel it: that needs no code.`],
-      Unavailable: ["Its component cannot be loaded", message],
-      PastPivot: ["Its code failed past the pivot", "Nothing can be undone any more. Look at what is left to do, do it, and terminate the saga with a reason that says so."],
+      mismatch: ["Its code does not match its journal", `At request ${position} the journal has ${journal}, and the code asked for ${code}. Deploy the code that it was started with, or cancel it: that needs no code.`],
+      unavailable: ["Its component cannot be loaded", message],
+      pastPivot: ["Its code failed past the pivot", "Nothing can be undone any more. Look at what is left to do, do it, and terminate the saga with a reason that says so."],
     };
     const [title, text] = words[reason] ?? [`It is blocked: ${reason}`, message ?? ""];
     return h("section", { class: "saga-alert" }, h("h2", null, icon("stuck"), title), h("p", { class: "break" }, text),
@@ -125,7 +126,7 @@ export function outcome() {
       const { end } = model;
       const told = end?.failure && cause?.failure?.code === end.failure.code && cause.failure.message === end.failure.message;
       fill(root,
-        cause && !told && h("div", { class: "saga-cause" }, h("h2", null, icon("undo"), ` It is undone as a whole: ${{ failed: "it failed", deadline: "its deadline passed", canceled: "it was cancelled", terminated: "it was terminated", parent: "its parent is undone" }[cause.kind] ?? cause.kind}`),
+        cause && !told && h("div", { class: "saga-cause" }, h("h2", null, icon("undo"), ` It ${end ? "was" : "is"} undone as a whole: ${{ failed: "it failed", deadline: "its deadline passed", canceled: "it was cancelled", terminated: "it was terminated", parent: "its parent is undone" }[cause.kind] ?? cause.kind}`),
           cause.failure ? failureBox(cause.failure, "") : cause.text && h("p", { class: "break" }, cause.text)),
         end?.failure && failureBox(end.failure, told ? "It failed, and was undone" : "It failed", "h2"),
         end?.reason && !cause && h("p", { class: "break" }, `${end.status}: ${end.reason}`));

@@ -5,7 +5,7 @@
 // An undo stands beside its step, so that what goes forward and what goes back
 // run in opposite directions.
 
-export const BOX = { width: 172, height: 40, gap: 10, undo: 30, layer: 72, end: 84 };
+export const BOX = { width: 196, height: 40, gap: 10, undo: 30, layer: 72, end: 84 };
 
 /** Kinds that have a box of their own. */
 const SHOWN = new Set(["activity", "http", "child", "timer", "wait", "entity", "lock", "compensation", "letter"]);
@@ -129,7 +129,7 @@ function place(layers, undosOf, nodes, down) {
         const box = { key: undo.key, type: "undo", item: undo };
         const offset = number * (BOX.undo + 4);
         Object.assign(box, {
-          x: node.x + 16, y: node.y + BOX.height + 4 + offset, width: BOX.width - 16, height: BOX.undo,
+          x: node.x + 10, y: node.y + BOX.height + 4 + offset, width: BOX.width - 10, height: BOX.undo,
         });
         nodes.set(undo.key, box);
       });

@@ -25,7 +25,7 @@ export function sagaState(model) {
 }
 
 function isStuck(model) {
-  return model.blocked?.reason === "PastPivot" || stuckItems(model).length > 0;
+  return model.blocked?.reason === "pastPivot" || stuckItems(model).length > 0;
 }
 
 /** The steps and undos that need a person. */

@@ -157,7 +157,7 @@ function passPivot(model) {
   model.undos.dropArmed();
   const cause = model.unwinding?.cause;
   model.unwinding = null;
-  if (cause?.failed) model.blocked = { reason: "PastPivot", failure: cause.failed };
+  if (cause?.failed) model.blocked = { reason: "pastPivot", failure: cause.failed };
 }
 
 /** Where all is undone the code waits for nothing any more. */

@@ -1,6 +1,7 @@
 // The page of one saga: /sagas/{id}. What it shows is always the model after some
 // event of the journal: the last one, or the one that the slider stands at.
 
+import { hostNow } from "../lib/clock.js";
 import { errorBox } from "../lib/dialog.js";
 import { clear, fill, h, throttle, uid } from "../lib/dom.js";
 import { actions } from "./actions.js";
@@ -34,7 +35,6 @@ export function mount(root, context) {
   let at = null;
   let view = "timeline";
   let selected = null;
-  let skew = 0;
   let loaded = false;
   let announced = "";
 
@@ -112,9 +112,9 @@ export function mount(root, context) {
 
   /** The time at which a model is looked at. */
   function nowAt(shown, latest = at === null) {
-    if (!latest) return records[at - 1]?.time ?? Date.now();
+    if (!latest) return records[at - 1]?.time ?? hostNow();
     if (shown.end) return Math.max(shown.end.at, records.at(-1)?.time ?? 0);
-    return Math.max(Date.now() + skew, records.at(-1)?.time ?? 0);
+    return Math.max(hostNow(), records.at(-1)?.time ?? 0);
   }
 
   const drawSoon = throttle(() => signal.aborted || requestAnimationFrame(draw), 150);
@@ -146,9 +146,6 @@ export function mount(root, context) {
   }
 
   function take(record) {
-    // A clock that runs ahead of this machine's, as that of `sagahost dev` can: the
-    // "now" of the pictures follows it.
-    skew = Math.max(skew, record.time - Date.now());
     records.push(record);
     apply(live, record);
     if (at !== null && records.length <= at) past = null;

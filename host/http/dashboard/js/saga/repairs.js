@@ -90,7 +90,8 @@ function remember(name) {
 export function undoPlan(undo) {
   const tones = { armed: "neutral", running: "active", retrying: "warn", stuck: "bad", done: "undo" };
   const row = ({ step, function: name, state, of, input }) => h("li", null,
-    h("div", { class: "row" }, h("b", null, name), badge(state, tones[state] ?? "neutral", null)),
+    h("div", { class: "row" }, h("b", null, name),
+      state !== "armed" && badge(state, tones[state] ?? "neutral", null)),
     h("p", { class: "small" }, `undoes step ${step}, ${of.function}`, of.instanceId && ` of ${of.instanceId}`,
       h("span", { class: "faint" }, of.outcome === "running" ? ", which still runs: it may turn out not to be needed" : `, which ${of.outcome === "unknown" ? "may have happened" : of.outcome}`)),
     h("details", null, h("summary", { class: "small" }, "Input"), jsonView(input, { label: "Input", depth: 0, tools: false })));

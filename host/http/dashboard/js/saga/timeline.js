@@ -20,6 +20,7 @@ export function timeline({ onSelect }) {
   let model = null;
   let rows = [];
   let now = 0;
+  let domain = [0, 1];
   let whole = [0, 1];
   let view = null;
   let following = true;
@@ -57,9 +58,9 @@ export function timeline({ onSelect }) {
   const x = (time) => ((time - view[0]) / (view[1] - view[0])) * width;
 
   function update(next) {
-    ({ model, now } = next);
+    ({ model, now, domain } = next);
     rows = next.model.items;
-    whole = fit(next.domain);
+    whole = fit(domain);
     if (view === null || following) view = whole;
     draw();
   }
@@ -120,7 +121,8 @@ export function timeline({ onSelect }) {
     drawRows();
     drawStrip();
     const span = view[1] - view[0];
-    range.textContent = `${duration(Math.round(span))} shown, from ${offset(view[0] - model.startedAt, span / 10)}`;
+    setText(range, view === whole ? `All of it: ${duration(Math.round(domain[1] - domain[0]))}`
+      : `${duration(Math.round(span))}, from ${offset(view[0] - model.startedAt, span / 10)}`);
   }
 
   function drawAxis() {
@@ -215,7 +217,7 @@ export function timeline({ onSelect }) {
       },
     },
     h("div", { class: "tl-name", title: `${kindWord(item)} ${numberOf(item)}: ${title(item)}` },
-      glyph(item.kind), h("span", { class: "tl-number" }, undoes ? `↶${item.undo}` : item.task ?? ""), " ",
+      glyph(item.kind), h("span", { class: "tl-number" }, undoes ? item.undo : item.task ?? ""), " ",
       h("span", { class: "tl-title" }, title(item)), rest),
     picture);
     return { element, picture, rest };

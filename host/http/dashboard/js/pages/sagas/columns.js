@@ -1,7 +1,7 @@
 /** The columns of the list, and which of them are shown. */
 
 import { h, uid } from "../../lib/dom.js";
-import { NOTHING, badge, duration, hasEnded, number, relative, statusBadge, time } from "../../lib/format.js";
+import { NOTHING, badge, duration, hasEnded, number, relative, shortTime, statusBadge } from "../../lib/format.js";
 import { icon } from "../../lib/icons.js";
 import { stringify } from "../../lib/json.js";
 
@@ -15,15 +15,15 @@ const STORED = "sagahost.columns";
  *   cell: (row: Object) => *}>}
  */
 export const COLUMNS = [
-  { key: "id", title: "Id", width: 12.5, grow: 2, fixed: true, cell: idCell },
-  { key: "name", title: "Orchestrator", width: 9, grow: 1, cell: (row) => row.name },
+  { key: "id", title: "Id", width: 10.5, grow: 2, fixed: true, cell: idCell },
+  { key: "name", title: "Orchestrator", width: 9.2, grow: 1, cell: (row) => row.name },
   { key: "status", title: "Status", width: 8.6, cell: status },
-  { key: "saga", title: "Saga", width: 9.6, cell: (row) => statusBadge(row.sagaState ?? "none") },
-  { key: "created", title: "Created", width: 10.9, sort: "created", cell: (row) => time(row.created) },
-  { key: "updated", title: "Changed", width: 6.75, sort: "updated", cell: (row) => relative(row.updated) },
+  { key: "saga", title: "Saga", width: 9.4, cell: (row) => statusBadge(row.sagaState ?? "none") },
+  { key: "created", title: "Created", width: 7.25, sort: "created", cell: (row) => shortTime(row.created) },
+  { key: "updated", title: "Changed", width: 6.5, sort: "updated", cell: (row) => relative(row.updated) },
   { key: "took", title: "Took", width: 5.5, right: true, cell: took },
   { key: "custom", title: "Custom status", width: 8, grow: 1, off: true, cell: (row) => textOf(row.customStatus) },
-  { key: "tags", title: "Tags", width: 8, grow: 1, cell: tags },
+  { key: "tags", title: "Tags", width: 12.2, grow: 3, cell: tags },
   { key: "events", title: "Events", width: 4.5, right: true, off: true, cell: (row) => number(row.events) },
 ];
 

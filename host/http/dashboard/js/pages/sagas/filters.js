@@ -71,8 +71,8 @@ export function filters({ onChange, tools }) {
         onChange({ sort, order: direction }, false);
       },
     },
-  }, [["created desc", "Created, newest first"], ["created asc", "Created, oldest first"],
-    ["updated desc", "Changed, newest first"], ["updated asc", "Changed, oldest first"]]
+  }, [["created desc", "Newest first"], ["created asc", "Oldest first"],
+    ["updated desc", "Newest change"], ["updated asc", "Oldest change"]]
     .map(([value, text]) => h("option", { value }, text)));
 
   function moment(which) {

@@ -246,6 +246,8 @@ export function grid({ onSort, selection }) {
       for (const [id, text] of next) faults.set(id, text);
       draw(true);
     },
+    /** Whether one looks at the first rows, and is not among them with the keyboard. */
+    atTop: () => view.scrollTop === 0 && base === 0 && !body.contains(document.activeElement),
     where: () => ({ top: view.scrollTop, base, current }),
     goTo(place) {
       base = place.base;

@@ -5,10 +5,12 @@
  */
 
 import { api } from "../../lib/api.js";
+import { hostNow } from "../../lib/clock.js";
 import { write } from "./query.js";
 
-/** Rows asked for at a time, and about how many are kept. */
+/** Rows asked for at first, and at a time by who scrolls on; about how many are kept. */
 const PAGE = 200;
+const NEXT = 1000;
 const KEPT = 20_000;
 
 /** How long to wait before the host is asked to look further. */
@@ -17,12 +19,16 @@ const PAUSE_MS = 20;
 /** How often a page that was forgotten is asked for until all of it is there. */
 const TRIES = 50;
 
+/** How many rows may come on top of the list before it is read again instead. */
+const MOST_ON_TOP = 2000;
+
 /**
  * One answer: where it begins in the list, how many rows it had, and how to
- * ask for it again. Its rows are null where they were forgotten.
+ * ask for it again. Its rows are null where they were forgotten. The one that is
+ * `top` has what was created after the list was read.
  *
  * @typedef {{token: string|null, next: string|null, start: number,
- *   count: number, rows: Object[]|null, coming: boolean, used: number}} Page
+ *   count: number, rows: Object[]|null, coming: boolean, used: number, top?: boolean}} Page
  */
 
 export class Listing {
@@ -43,7 +49,7 @@ export class Listing {
     this.begun = false;
     this.loading = false;
     this.error = null;
-    this.at = Date.now();
+    this.at = hostNow();
     this.stopper = new AbortController();
   }
 
@@ -114,12 +120,13 @@ export class Listing {
     this.loading = true;
     try {
       while (!signal.aborted && !this.error && !this.complete && this.length < this.wanted) {
+        const top = this.begun && this.length >= PAGE ? NEXT : PAGE;
         const answer = await api.get("/api/instances", {
-          signal, query: { ...write(this.filter), top: PAGE, token: this.next },
+          signal, query: { ...write(this.filter), top, token: this.next },
         });
         this.add(answer);
         this.onChange();
-        if (answer.instances.length < PAGE) {
+        if (answer.instances.length < top) {
           await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
         }
       }
@@ -145,6 +152,51 @@ export class Listing {
     this.pages.push(page);
     this.length += rows.length;
     this.keep(page, rows);
+  }
+
+  /**
+   * Asks for what was created since and puts it on top of the list, which begins
+   * with the newest.
+   *
+   * @returns {Promise<string[]|null>} The ids of the new rows; null if there are so
+   *   many that the list is better read again.
+   */
+  async newer() {
+    const { signal } = this.stopper;
+    const newest = this.row(0)?.created ?? null;
+    const asked = write(this.filter);
+    const rows = [];
+    let token = null;
+    for (let tries = 0; tries < TRIES && rows.length < PAGE; tries += 1) {
+      const answer = await api.get("/api/instances", {
+        signal, query: { ...asked, from: Math.max(newest ?? 0, asked.from ?? 0) || null, top: PAGE, token },
+      });
+      rows.push(...answer.instances.filter((row) => !this.places.has(row.id)));
+      token = answer.next ?? null;
+      if (token === null) break;
+    }
+    const top = this.pages[0]?.top ? this.pages[0] : null;
+    if (token !== null || rows.length + (top?.count ?? 0) > MOST_ON_TOP) return null;
+    if (signal.aborted || !rows.length) return [];
+    for (const row of rows) row.fresh = true;
+    const page = top ?? { token: null, next: null, start: 0, count: 0, rows: [], coming: false, used: 0, top: true };
+    if (!top) this.pages.unshift(page);
+    this.kept -= page.count;
+    const all = [...rows, ...page.rows];
+    this.resize(page, all.length);
+    this.keep(page, all);
+    this.onChange();
+    return rows.map((row) => row.id);
+  }
+
+  /** Takes out the row of an id, if it is kept: those that follow move up. */
+  remove(id) {
+    const page = this.pages.find(({ rows }) => rows?.some((row) => row.id === id));
+    if (!page) return;
+    this.places.delete(id);
+    this.kept -= 1;
+    page.rows = page.rows.filter((row) => row.id !== id);
+    this.resize(page, page.rows.length);
   }
 
   keep(page, rows) {
@@ -193,7 +245,8 @@ export class Listing {
   /** Lets go of the rows that were looked at the longest ago. */
   forget(but) {
     if (this.kept <= KEPT) return;
-    const full = this.pages.filter((page) => page.rows && page !== but);
+    // What is at the top cannot be asked for again: newer ones would come.
+    const full = this.pages.filter((page) => page.rows && page !== but && page.token !== null);
     full.sort((a, b) => a.used - b.used);
     for (const page of full) {
       if (this.kept <= KEPT * 0.8) return;
