@@ -202,7 +202,7 @@ fn slow_and_deaf_followers_harm_nobody() {
         });
         while first.ended < 1 + SAGAS {
             changes.push(serde_json::from_str(&first.change()).unwrap());
-            if changes.len() % STEPS == 0 {
+            if changes.len().is_multiple_of(STEPS) {
                 for follower in slow.iter_mut().filter(|follower| follower.resets == 0) {
                     follower.next();
                 }
