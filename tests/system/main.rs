@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod again;
+mod ahead;
 mod api;
 mod board;
 mod clients;

@@ -122,6 +122,7 @@ impl Host {
             // Some room is left for what the engine does not count, such as
             // checks of journals.
             max_orchestrators: (room - room / 16).max(1),
+            run_ahead: given.run_ahead.unwrap_or(default.run_ahead),
             clock,
             ..default
         };

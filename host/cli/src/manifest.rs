@@ -52,6 +52,7 @@ pub(crate) struct Host {
     pub(crate) grace: Option<HumanDuration>,
     pub(crate) trust_forwarded: bool,
     pub(crate) read_only: bool,
+    pub(crate) run_ahead: Option<bool>,
     pub(crate) max_activities: Option<u32>,
     pub(crate) max_orchestrators: Option<u32>,
     /// Where it is told that a saga is stuck.

@@ -87,11 +87,11 @@ impl Instance {
             }
             Event::ScopeOpened { scope, parent } => {
                 debug_assert_eq!(*scope, self.scopes.next(), "scopes are numbered in order");
-                self.asked.push(Asked::Scope(*scope));
+                self.ask(Asked::Scope(*scope));
                 self.scopes.open(*parent);
             }
             Event::ParallelUndo { scope } => {
-                self.asked.push(Asked::Parallel(*scope));
+                self.ask(Asked::Parallel(*scope));
                 self.scopes.set_parallel(*scope);
             }
             Event::CompensationRequested { task, scope } => {
@@ -163,7 +163,7 @@ impl Instance {
                 }
             }
             Event::TaskCancelled { task, requeued } => {
-                self.asked.push(Asked::Cancel(*task));
+                self.ask(Asked::Cancel(*task));
                 match requeued {
                     true => self.requeue(*task, at),
                     false => self.cancel(*task),
@@ -214,6 +214,13 @@ impl Instance {
         }
     }
 
+    /// The code asked for something, after it was offered all that was
+    /// complete: also where that is in the middle of a chunk, of several turns.
+    pub(crate) fn ask(&mut self, asked: Asked) {
+        self.delivered = self.completions.len();
+        self.asked.push(asked);
+    }
+
     /// The code ended, after it was given all that was complete.
     fn code_failed(&mut self, failure: &Failure) {
         self.delivered = self.completions.len();
@@ -236,7 +243,7 @@ impl Instance {
         (scope, pivot): (ScopeId, bool),
     ) {
         debug_assert_eq!(task as usize, self.tasks.len(), "tasks are numbered in order");
-        self.asked.push(Asked::Task(task));
+        self.ask(Asked::Task(task));
         self.tasks.push(Task {
             kind,
             state,

@@ -51,7 +51,7 @@ impl Instance {
     pub(crate) fn apply_mail(&mut self, at: Millis, event: &Event) {
         match event {
             Event::Sent(letter) => {
-                self.asked.push(Asked::Sent(self.sent.len() as u32));
+                self.ask(Asked::Sent(self.sent.len() as u32));
                 self.sent.push((letter.to.clone(), letter.parcel.clone()));
                 match letter.number {
                     0 => self.memo.take_sent(&letter.to, &letter.parcel),
@@ -96,7 +96,7 @@ impl Instance {
                 }
             }
             Event::LocksReleased => {
-                self.asked.push(Asked::Unlock);
+                self.ask(Asked::Unlock);
                 if let Some(task) = self.release_locks() {
                     let message = "the locks were let go before all of them were had";
                     let failure = Failure::host(FailureKind::Cancelled, message);

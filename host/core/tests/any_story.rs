@@ -107,6 +107,8 @@ fn check(world: &World) {
     assert_eq!(stored.is_busy(), live.is_busy());
     assert_eq!(stored.updated(), live.updated());
     let trace = world.replay().expect("a faithful code never differs from its journal");
+    let merged = world.replay_merged().expect("also where turns are stored together");
+    assert!(trace.starts_with(&merged), "{merged:?} is not how {trace:?} begins");
     if let Some(code) = &world.code {
         assert_eq!(trace, code.trace);
     }

@@ -84,7 +84,7 @@ impl Engine {
     /// # Errors
     /// When it was not started; see [`StartError`].
     pub async fn start_instance(&self, request: StartRequest) -> Result<String, StartError> {
-        let (id, started) = self.begin(request, Replace::Ended)?;
+        let (id, started) = self.begin(request, Replace::Ended, false)?;
         started.await.unwrap_or(Err(StartError::ShuttingDown))?;
         Ok(id)
     }
@@ -95,7 +95,7 @@ impl Engine {
     /// # Errors
     /// When it was not started; [`StartError::Exists`] where there is one.
     pub async fn start_once(&self, request: StartRequest) -> Result<String, StartError> {
-        let (id, started) = self.begin(request, Replace::Nothing)?;
+        let (id, started) = self.begin(request, Replace::Nothing, false)?;
         started.await.unwrap_or(Err(StartError::ShuttingDown))?;
         Ok(id)
     }
@@ -113,10 +113,19 @@ impl Engine {
         let id = request.id.take().unwrap_or_else(new_id);
         request.id = Some(id.clone());
         let ended = self.inner.waiters.wait(&id);
-        let (_, started) = self.begin(request, Replace::Ended)?;
+        let (_, started) = self.begin(request, Replace::Ended, true)?;
         started.await.unwrap_or(Err(StartError::ShuttingDown))?;
         let ended = tokio::time::timeout(longest, ended).await;
         Ok((id, ended.ok().and_then(Result::ok)))
+    }
+
+    /// Returns when it is durable what has become of this instance so far. Of
+    /// one whose start is not durable yet, nothing else says that it is there.
+    ///
+    /// # Errors
+    /// When there is no such instance, it has ended, or the store failed.
+    pub async fn settle(&self, id: &str) -> Result<(), CommandError> {
+        self.ask(id, Command::Tick).await
     }
 
     #[allow(clippy::type_complexity)]
@@ -124,6 +133,7 @@ impl Engine {
         &self,
         request: StartRequest,
         replace: Replace,
+        waits: bool,
     ) -> Result<(String, oneshot::Receiver<Result<(), StartError>>), StartError> {
         self.open(StartError::ShuttingDown)?;
         let StartRequest { name, id, input, version, trace_parent, deadline, tags, start_at } =
@@ -156,7 +166,7 @@ impl Engine {
             deadline: deadline_from(begins, deadline_ms.or(function.timeout_ms)),
             ..Started::default()
         };
-        let outcome = self.inner.begin(&id, started, replace);
+        let outcome = self.inner.begin(&id, started, replace, waits);
         Ok((id, outcome))
     }
 

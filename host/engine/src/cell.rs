@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use sagahost_core::{Command, Millis, Parcel, Post, Record, Started, Work};
+use sagahost_core::{Command, Failure, Logs, Millis, Parcel, Post, Record, Started, TaskId, Work};
 use sagahost_store::{InstanceKey, NewInstance};
 use sagahost_wasm::{Fiber, Pinned};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -42,6 +42,44 @@ pub(crate) enum Replace {
     Nothing,
 }
 
+/// What tells an attempt from another one of the same work, which a turn began
+/// that was never stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Token {
+    pub(crate) number: u64,
+    /// Whether it began before its step was stored.
+    pub(crate) is_ahead: bool,
+}
+
+/// An attempt that is out, or whose result is not stored yet.
+pub(crate) struct Out {
+    /// The number of its [`Token`].
+    pub(crate) token: u64,
+    /// Ends it; `None` where it was told to.
+    pub(crate) stop: Option<Stop>,
+    /// Whether its step is not stored yet.
+    pub(crate) ahead: bool,
+}
+
+/// Whoever started it, until that is stored.
+pub(crate) struct Begun {
+    pub(crate) replace: Replace,
+    /// Until when it is tried again.
+    pub(crate) until: Instant,
+    /// Whether nobody is told before it has ended, if that comes soon.
+    pub(crate) waits: bool,
+    pub(crate) ack: Ack<StartError>,
+}
+
+/// How an attempt ended whose step is not stored yet: nobody is shown that.
+pub(crate) struct Unshown {
+    pub(crate) function: String,
+    pub(crate) step: TaskId,
+    pub(crate) attempt: u32,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) logs: Logs,
+}
+
 /// What arrives for an instance.
 pub(crate) enum Message {
     /// It begins.
@@ -52,13 +90,17 @@ pub(crate) enum Message {
         /// Until when it is tried again, where an instance of this id has ended
         /// and its letters are not taken in yet.
         until: Instant,
+        /// Whether whoever starts it waits for its end.
+        waits: bool,
         ack: Ack<StartError>,
     },
     /// A client wants something, and waits until it is durable.
     Asked { command: Command, ack: Ack<CommandError> },
     /// An attempt or a child of this execution ended. (Of an earlier execution
     /// under the same id, it means nothing.)
-    Ended { execution: Arc<str>, command: Command },
+    ///
+    /// An attempt has the token that it was given as it began.
+    Ended { execution: Arc<str>, token: Option<Token>, command: Command },
     /// The parent has something to say.
     Told { command: Command },
     /// Another instance, or an entity, sent something. It is told when that is
@@ -96,6 +138,17 @@ pub(crate) struct Body {
     pub(crate) held: Vec<Record>,
     /// Its execution, for the results of attempts.
     pub(crate) execution: Arc<str>,
+    /// About how many bytes those are.
+    pub(crate) held_bytes: usize,
+    /// Whether attempts are out whose steps are among them.
+    pub(crate) runs_ahead: bool,
+    /// What is shown once they are stored.
+    pub(crate) unshown: Vec<Unshown>,
+    /// Who is told once it is stored for the first time.
+    pub(crate) begun: Option<Begun>,
+    /// Attempts were lost with a host: until something is stored, none begins
+    /// that a crash would forget again.
+    pub(crate) cautious: bool,
     /// The earliest time for which a timer is set.
     pub(crate) armed: Option<Millis>,
     /// Whether it is stored as stuck.
@@ -118,7 +171,7 @@ pub(crate) struct State {
     pub(crate) working: bool,
     pub(crate) body: Option<Box<Body>>,
     /// Attempts that are out in this host, or whose result is not stored yet.
-    pub(crate) attempts: HashMap<Work, Option<Stop>>,
+    pub(crate) attempts: HashMap<Work, Out>,
     /// It is not in the map any more: look it up again.
     pub(crate) gone: bool,
 }
@@ -144,6 +197,11 @@ impl Cell {
     /// A turn begins: what was said of its waiting does not hold any more.
     pub(crate) fn new_stamp(&self) {
         self.stamp.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether the result of this attempt is waited for.
+    pub(crate) fn awaits(&self, work: Work, token: Token) -> bool {
+        self.lock().attempts.get(&work).is_some_and(|out| out.token == token.number)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

@@ -55,12 +55,14 @@ fn outcome_of(orchestration: &Orchestration) -> Option<Outcome> {
 
 impl Inner {
     /// Lets an orchestration begin. What is returned says when that is
-    /// durable, or why it is not.
+    /// durable, or why it is not. Where whoever asks `waits` for its end, it
+    /// need not be durable sooner than that.
     pub(crate) fn begin(
         self: &Arc<Self>,
         id: &str,
         started: Started,
         replace: Replace,
+        waits: bool,
     ) -> oneshot::Receiver<Result<(), StartError>> {
         let new = NewInstance {
             id: id.to_owned(),
@@ -71,8 +73,14 @@ impl Inner {
         };
         let (ack, outcome) = oneshot::channel();
         let until = Instant::now() + UNDELIVERED;
-        let message =
-            Message::Start { new: Box::new(new), started: Box::new(started), replace, until, ack };
+        let message = Message::Start {
+            new: Box::new(new),
+            started: Box::new(started),
+            replace,
+            until,
+            waits,
+            ack,
+        };
         self.deliver(id, message);
         outcome
     }
@@ -125,7 +133,9 @@ impl Inner {
             self.deliver(&child.id, Message::Told { command });
         }
         let started = match started {
-            Ok(started) => Ok((self.begin(&child.id, started.clone(), Replace::Nothing), started)),
+            Ok(started) => {
+                Ok((self.begin(&child.id, started.clone(), Replace::Nothing, false), started))
+            }
             Err(message) => Err(Failure::host(FailureKind::NotStarted, message)),
         };
         let (inner, id) = (self.clone(), child.id);
@@ -156,7 +166,7 @@ impl Inner {
                 Ok(Err(error)) => {
                     tracing::error!(instance = id, %error, "a child was not started; trying again");
                     tokio::time::sleep(PAUSE).await;
-                    begun = self.begin(id, started.clone(), Replace::Nothing);
+                    begun = self.begin(id, started.clone(), Replace::Nothing, false);
                 }
                 Ok(Ok(())) | Err(_) => return None,
             }
@@ -213,7 +223,7 @@ impl Inner {
     fn child_ended(self: &Arc<Self>, parent: Parent, (outcome, handed): Outcome) {
         let execution: Arc<str> = parent.execution.into();
         let command = Command::ChildEnded { task: parent.task, outcome, handed };
-        self.deliver(&parent.id, Message::Ended { execution, command });
+        self.deliver(&parent.id, Message::Ended { execution, token: None, command });
     }
 
     /// Tells the parent, if there is one, how this one ended.

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sagahost_core::{
-    End, Event, Letter, Parcel, Post, Record, SagaState, SpanOf, Work, decode_chunk, encode_chunk,
+    End, Letter, Millis, Parcel, Post, Record, SagaState, SpanOf, Work, decode_chunk, encode_chunk,
 };
-use sagahost_store::{InstanceKey, Summary, Write, WriteError, Written};
+use sagahost_store::{InstanceKey, Summary, Write, Written};
 
 use crate::api::{Committed, Ended};
-use crate::cell::{Ack, Body, Cell, Message, Stopped};
+use crate::cell::{Ack, Body, Cell, Message, Stopped, Token, Unshown};
 use crate::error::CommandError;
 use crate::guest;
+use crate::hold::weight;
 use crate::lifecycle::Inner;
+use crate::log::Source;
 use crate::observe::Change;
 use crate::stuck;
 use crate::turn::After;
@@ -25,7 +27,8 @@ pub(crate) struct Asked {
     pub(crate) acks: Vec<Ack<CommandError>>,
     /// Letters that were taken in, each with its sender.
     pub(crate) letters: Vec<(String, Post)>,
-    pub(crate) finished: Vec<Work>,
+    /// Attempts that ended.
+    pub(crate) finished: Vec<(Work, Token)>,
     /// What has to be done again if it cannot be stored.
     pub(crate) again: Vec<Message>,
     pub(crate) flush: bool,
@@ -41,67 +44,37 @@ impl Inner {
         asked: Asked,
     ) -> After {
         let Asked { acks, letters, finished, again, flush } = asked;
-        let (mut turn, hold) = {
-            let mut guest = guest::lock(&body.guest);
-            let turn = guest.orchestration.end_turn();
-            let instance = guest.orchestration.instance();
-            let wakes_earlier = match (instance.wake_at(), body.armed) {
-                (Some(at), Some(armed)) => at < armed,
-                (wake_at, None) => wake_at.is_some(),
-                (None, Some(_)) => false,
-            };
-            let mut events = turn.records.iter().map(|Record(_, event)| event);
-            // What is stored says that it waits for that, and it would be told
-            // again after a crash.
-            let only_delivered = events.all(is_delivered);
-            let hold = body.key.is_some()
-                && acks.is_empty()
-                && letters.is_empty()
-                && !flush
-                && !turn.ended
-                && turn.fresh.is_none()
-                && turn.has_no_effects()
-                && !wakes_earlier
-                && (instance.is_busy() || only_delivered)
-                && turn.records.iter().all(|Record(_, event)| can_wait(event));
-            (turn, hold)
+        let mut turn = guest::lock(&body.guest).orchestration.end_turn();
+        // What an execution before this one left running is forgotten below.
+        let ahead = match turn.fresh {
+            None => self.ahead(&body, &mut turn.attempts),
+            Some(_) => Vec::new(),
         };
+        let quiet = acks.is_empty() && letters.is_empty() && !flush;
+        let hold = quiet && self.can_hold(&body, &turn);
         let nothing_held = body.held.is_empty();
         let fresh = turn.fresh.map(|place| body.held.len() + place);
+        body.held_bytes += turn.records.iter().map(weight).sum::<usize>();
         body.held.extend(turn.records);
+        body.runs_ahead |= !ahead.is_empty();
+        for (attempt, ahead) in ahead {
+            self.dispatch(cell, &body, attempt, Some(ahead));
+        }
         if hold && !body.held.is_empty() {
             self.finished(cell, &finished);
+            let wake_at = guest::lock(&body.guest).orchestration.instance().wake_at();
+            self.arm(cell, &mut body, wake_at);
             if nothing_held {
                 self.held.add(cell.clone());
             }
             return After::Keep(body);
         }
-        if !body.held.is_empty()
-            && let Err(failure) = self.store(&mut body, turn.ended, fresh).await
-        {
-            return match failure {
-                WriteFailure::Write(WriteError::InstanceExists { .. }) => {
-                    let id = cell.id.to_string();
-                    acks.into_iter().for_each(|ack| {
-                        let _ = ack.send(Err(CommandError::NotTerminal { id: id.clone() }));
-                    });
-                    After::Drop
-                }
-                WriteFailure::Write(WriteError::InstanceBusy { .. }) => {
-                    let id = cell.id.to_string();
-                    acks.into_iter().for_each(|ack| {
-                        let _ = ack.send(Err(CommandError::Undelivered { id: id.clone() }));
-                    });
-                    After::Drop
-                }
-                failure => {
-                    acks.into_iter().for_each(|ack| {
-                        let _ = ack.send(Err(CommandError::Store(failure.to_string())));
-                    });
-                    tracing::error!(instance = %cell.id, error = %failure, "a turn was not stored; it is made again");
-                    if body.key.is_none() { After::Drop } else { After::Again(again) }
-                }
-            };
+        if !body.held.is_empty() {
+            if let Err(failure) = self.store(&mut body, turn.ended, fresh).await {
+                self.roll_back(cell);
+                return self.not_stored(cell, body, failure, acks, again);
+            }
+            self.stored(cell, &mut body);
         }
         for ack in acks {
             let _ = ack.send(Ok(()));
@@ -127,7 +100,7 @@ impl Inner {
             cell.lock().attempts.clear();
         }
         for attempt in turn.attempts {
-            self.dispatch(cell, &body, attempt);
+            self.dispatch(cell, &body, attempt, None);
         }
         self.stop(cell, &turn.stops);
         for child in turn.children {
@@ -143,21 +116,51 @@ impl Inner {
         if goes_on {
             self.deliver(&cell.id, Message::Wake);
         }
+        self.arm(cell, &mut body, wake_at);
+        After::Keep(body)
+    }
+
+    /// Sees to it that it is woken at this time.
+    fn arm(&self, cell: &Cell, body: &mut Body, wake_at: Option<Millis>) {
         if let Some(at) = wake_at
             && body.armed.is_none_or(|armed| at < armed)
         {
             body.armed = Some(at);
             self.timers.set(at, cell.id.clone());
         }
-        After::Keep(body)
+    }
+
+    /// What is held is stored: what waited for that happens.
+    fn stored(&self, cell: &Cell, body: &mut Body) {
+        body.held_bytes = 0;
+        body.cautious = false;
+        if std::mem::take(&mut body.runs_ahead) {
+            cell.lock().attempts.values_mut().for_each(|out| out.ahead = false);
+        }
+        for Unshown { function, step, attempt, failure, logs } in body.unshown.drain(..) {
+            let source = Source {
+                instance: &cell.id,
+                function: &function,
+                step: Some(step.into()),
+                attempt: Some(attempt),
+            };
+            source.ended(failure.as_ref(), &logs);
+        }
+        if let Some(begun) = body.begun.take() {
+            let name = guest::lock(&body.guest).orchestration.instance().started().name.clone();
+            self.saga_metrics(&name).started.add(1);
+            let _ = begun.ack.send(Ok(()));
+        }
     }
 
     /// The results of these attempts are stored, or held back.
-    fn finished(&self, cell: &Cell, finished: &[Work]) {
+    fn finished(&self, cell: &Cell, finished: &[(Work, Token)]) {
         if !finished.is_empty() {
             let mut state = cell.lock();
-            for work in finished {
-                state.attempts.remove(work);
+            for (work, token) in finished {
+                if state.attempts.get(work).is_some_and(|out| out.token == token.number) {
+                    state.attempts.remove(work);
+                }
             }
         }
     }
@@ -324,27 +327,11 @@ impl Inner {
         let completed = matches!(guest.orchestration.instance().end(), Some(End::Completed(_)));
         let attempts = std::mem::take(&mut cell.lock().attempts);
         if !completed {
-            for stop in attempts.into_values().flatten() {
+            for stop in attempts.into_values().filter_map(|out| out.stop) {
                 // One that has just ended needs no stop.
                 let _ = stop.send(Stopped::Over);
             }
         }
         self.tell_parent(&cell.id, &guest.orchestration);
     }
-}
-
-/// Whether an event may be held back while others of its instance are on
-/// their way: nothing that leaves the host depends on it.
-fn can_wait(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::TaskCompleted { .. }
-            | Event::AttemptFailed { retry_at: None, .. }
-            | Event::StatusSet { .. }
-            | Event::Logged { .. }
-    ) || is_delivered(event)
-}
-
-fn is_delivered(event: &Event) -> bool {
-    matches!(event, Event::Delivered { problem: None, .. })
 }

@@ -19,6 +19,9 @@ pub struct EngineConfig {
     /// The longest that a completion which nothing depends on yet may wait
     /// for the next one, so that both are stored in one append.
     pub hold: Duration,
+    /// Whether attempts that nothing was granted to begin before their steps
+    /// are stored, and steps of such attempts are stored together.
+    pub run_ahead: bool,
     /// The time that the journals have.
     pub clock: Clock,
 }
@@ -43,6 +46,7 @@ impl Default for EngineConfig {
             memory_budget: 256 * 1024 * 1024,
             max_orchestrators: 4096,
             hold: Duration::from_millis(100),
+            run_ahead: true,
             clock: Clock::real(),
         }
     }

@@ -1,24 +1,52 @@
 //! Attempts: making them, and ending them.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use sagahost_core::{
     Attempt, Command, Failure, FailureKind, HTTP_FUNCTION, Logs, SpanOf, TaskId, Work,
 };
-use sagahost_wasm::{ActivityCall, ActivityReport, HttpStep};
+use sagahost_wasm::{ActivityCall, ActivityReport, Ahead, HttpStep};
 use tokio::sync::oneshot;
 
-use crate::cell::{Body, Cell, Message, Stopped};
+use crate::cell::{Body, Cell, Message, Out, Stopped, Token};
 use crate::guest;
 use crate::lifecycle::Inner;
 use crate::log::Source;
 use crate::metrics::{FunctionMetrics, Outcome};
 
 impl Inner {
-    /// Makes an attempt, and hands in what it came to.
-    pub(crate) fn dispatch(self: &Arc<Self>, cell: &Cell, body: &Body, attempt: Attempt) {
+    /// Takes out the attempts that may begin before what the turn made is
+    /// stored.
+    pub(crate) fn ahead(&self, body: &Body, attempts: &mut Vec<Attempt>) -> Vec<(Attempt, Ahead)> {
+        let stopping = self.stopping.load(Ordering::SeqCst);
+        if attempts.is_empty() || !self.config.run_ahead || body.cautious || stopping {
+            return Vec::new();
+        }
+        let mut ahead = Vec::new();
+        for attempt in std::mem::take(attempts) {
+            // A retry follows a failure that is stored; what names a component
+            // is an undo.
+            let first = matches!(attempt.work, Work::Step(_)) && attempt.attempt == 1;
+            let free = first && attempt.undone.is_none() && attempt.digest.is_none();
+            match free.then(|| self.runtime.may_run_ahead(&attempt.function)).flatten() {
+                Some(may) => ahead.push((attempt, may)),
+                None => attempts.push(attempt),
+            }
+        }
+        ahead
+    }
+
+    /// Makes an attempt, and hands in what it came to. One that runs ahead is
+    /// not shown before its step is stored.
+    pub(crate) fn dispatch(
+        self: &Arc<Self>,
+        cell: &Cell,
+        body: &Body,
+        attempt: Attempt,
+        ahead: Option<Ahead>,
+    ) {
         if self.stopping.load(Ordering::SeqCst) {
             // It is journaled, and begins when the host starts again.
             return;
@@ -51,7 +79,10 @@ impl Inner {
         };
         let function = call.function.clone();
         let (stop, stopped) = oneshot::channel();
-        cell.lock().attempts.insert(work, Some(stop));
+        static TOKENS: AtomicU64 = AtomicU64::new(0);
+        let number = TOKENS.fetch_add(1, Ordering::Relaxed);
+        let is_ahead = ahead.is_some();
+        cell.lock().attempts.insert(work, Out { token: number, stop: Some(stop), ahead: is_ahead });
         let (inner, id, execution) = (self.clone(), cell.id.clone(), body.execution.clone());
         self.counters.attempts.add(1);
         self.counters.attempts_open.add(1);
@@ -60,7 +91,7 @@ impl Inner {
         tokio::spawn(async move {
             let begun = inner.clock().now();
             let clock = Instant::now();
-            let run = inner.attempt(orchestrator, call);
+            let run = inner.attempt(orchestrator, call, ahead);
             let stopped = async {
                 match stopped.await {
                     Ok(why) => why,
@@ -86,20 +117,34 @@ impl Inner {
                 },
             };
             inner.attempt_ended(metrics.of(work), &outcome);
-            let source = Source {
-                instance: &id,
-                function: &function,
-                step: Some(step.into()),
-                attempt: Some(attempt),
-            };
-            source.ended(outcome.as_ref().err(), &logs);
+            if !is_ahead {
+                let source = Source {
+                    instance: &id,
+                    function: &function,
+                    step: Some(step.into()),
+                    attempt: Some(attempt),
+                };
+                source.ended(outcome.as_ref().err(), &logs);
+            }
             let command = Command::AttemptEnded { work, attempt, started_at, outcome, logs };
-            inner.deliver(&id, Message::Ended { execution, command });
+            inner.deliver(
+                &id,
+                Message::Ended { execution, token: Some(Token { number, is_ahead }), command },
+            );
             inner.attempt_over(&metrics, clock);
         });
     }
 
-    async fn attempt(&self, orchestrator: String, call: ActivityCall) -> ActivityReport {
+    async fn attempt(
+        &self,
+        orchestrator: String,
+        call: ActivityCall,
+        ahead: Option<Ahead>,
+    ) -> ActivityReport {
+        if let Some(ahead) = ahead {
+            self.counters.ahead.add(1);
+            return self.runtime.run_ahead(ahead, call).await;
+        }
         if call.function != HTTP_FUNCTION {
             return self.runtime.run_activity(call).await;
         }
@@ -128,7 +173,8 @@ impl Inner {
         }
         let mut state = cell.lock();
         for task in tasks {
-            if let Some(stop) = state.attempts.get_mut(&Work::Step(*task)).and_then(Option::take) {
+            let out = state.attempts.get_mut(&Work::Step(*task));
+            if let Some(stop) = out.and_then(|out| out.stop.take()) {
                 // One that has just ended needs no stop.
                 let _ = stop.send(Stopped::Unwound);
             }

@@ -43,7 +43,9 @@ impl Inner {
         orchestration.at(self.clock().now());
         let alive = cell.lock().attempts.keys().copied().collect();
         // Only what somebody asked for is ever rejected.
+        let events = orchestration.instance().events();
         let _ = orchestration.handle(Command::HostLost { alive, since: self.since });
+        let cautious = orchestration.instance().events() > events;
         let _ = orchestration.handle(Command::Tick);
         let execution = orchestration.instance().started().execution.as_str().into();
         Ok(Box::new(Body {
@@ -54,6 +56,11 @@ impl Inner {
             chunks: row.chunks,
             stored: row.summary.events,
             held: Vec::new(),
+            held_bytes: 0,
+            runs_ahead: false,
+            unshown: Vec::new(),
+            begun: None,
+            cautious,
             execution,
             armed: None,
             stuck: row.summary.saga == SagaState::Stuck,

@@ -86,6 +86,12 @@ pub(crate) struct Counted(tokio::sync::Mutex<Option<(Instant, Counts)>>);
 type Counts = (store::Stats, Option<u64>);
 
 impl Engine {
+    /// Whether attempts that nothing was granted to may begin before their
+    /// steps are stored.
+    pub fn runs_ahead(&self) -> bool {
+        self.inner.config.run_ahead
+    }
+
     /// How the host does.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ pub struct Stats {
     pub commits: u64,
     /// Attempts of activities begun.
     pub attempts: u64,
+    /// Those of them that began before their steps were stored.
+    pub ahead: u64,
     /// Attempts running or waiting for a place now.
     pub attempts_open: u64,
     /// Sagas that need a person now.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sagahost_core::{Command, Orchestration, Parcel, Started};
+use sagahost_core::{Command, Instance, Orchestration, Parcel, Started, Work};
 use sagahost_store::NewInstance;
 
-use crate::cell::{Ack, Body, Cell, Message, Replace, State};
+use crate::cell::{Ack, Begun, Body, Cell, Message, Replace, State, Unshown};
 use crate::commit::Asked;
 use crate::entity::{EntityMessage, is_entity};
 use crate::error::{CommandError, StartError};
@@ -23,12 +23,19 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the first turn of an instance needs; as in [`Message::Start`].
-#[derive(Clone)]
-struct FirstTurn {
-    new: Box<NewInstance>,
-    started: Box<Started>,
-    replace: Replace,
-    until: Instant,
+pub(crate) struct FirstTurn {
+    pub(crate) new: Box<NewInstance>,
+    pub(crate) started: Box<Started>,
+    pub(crate) replace: Replace,
+    pub(crate) until: Instant,
+    pub(crate) waits: bool,
+}
+
+impl FirstTurn {
+    fn again(self, ack: Ack<StartError>) -> Message {
+        let FirstTurn { new, started, replace, until, waits } = self;
+        Message::Start { new, started, replace, until, waits, ack }
+    }
 }
 
 /// What a turn leaves behind.
@@ -84,6 +91,22 @@ fn is_for_ended(message: &Message) -> bool {
         Message::Asked { command, .. } if is_named(command) => true,
         message => is_rewind(message),
     }
+}
+
+/// What is to be shown of an attempt that ran ahead; nothing where there is
+/// nothing to tell.
+fn unshown(instance: &Instance, command: &Command) -> Option<Unshown> {
+    let Command::AttemptEnded { work: work @ Work::Step(step), attempt, outcome, logs, .. } =
+        command
+    else {
+        return None;
+    };
+    let failure = outcome.as_ref().err().cloned();
+    if failure.is_none() && logs.is_empty() {
+        return None;
+    }
+    let function = instance.function_of(*work).unwrap_or_default().to_owned();
+    Some(Unshown { function, step: *step, attempt: *attempt, failure, logs: logs.clone() })
 }
 
 fn is_rewind(message: &Message) -> bool {
@@ -188,9 +211,9 @@ impl Inner {
         let begun = Instant::now();
         let mut batch = batch;
         if let [Message::Start { .. }] = &batch[..]
-            && let Some(Message::Start { new, started, replace, until, ack }) = batch.pop()
+            && let Some(Message::Start { new, started, replace, until, waits, ack }) = batch.pop()
         {
-            let start = FirstTurn { new, started, replace, until };
+            let start = FirstTurn { new, started, replace, until, waits };
             return self.first_turn(cell, body, start, ack).await;
         }
         let mut body = match body {
@@ -229,14 +252,22 @@ impl Inner {
                             }
                         }
                     }
-                    Message::Ended { execution, command } => {
+                    Message::Ended { execution, token, command } => {
                         if execution != body.execution {
                             continue;
                         }
-                        if let Command::AttemptEnded { work, .. } = &command {
-                            finished.push(*work);
+                        if let (Command::AttemptEnded { work, .. }, Some(token)) = (&command, token)
+                        {
+                            // A turn began it that was never stored.
+                            if !cell.awaits(*work, token) {
+                                continue;
+                            }
+                            finished.push((*work, token));
+                            if token.is_ahead {
+                                body.unshown.extend(unshown(orchestration.instance(), &command));
+                            }
                         }
-                        again.push(Message::Ended { execution, command: command.clone() });
+                        again.push(Message::Ended { execution, token, command: command.clone() });
                         // Only what somebody asked for is ever rejected.
                         let _ = orchestration.handle(command);
                     }
@@ -291,16 +322,23 @@ impl Inner {
         start: FirstTurn,
         ack: Ack<StartError>,
     ) -> After {
-        let FirstTurn { new, started, replace, .. } = start.clone();
         if let Some(body) = body {
+            if body.key.is_none() {
+                // Nobody is told of what is not stored yet: that is first.
+                let flush = Asked { flush: true, ..Asked::default() };
+                let after = self.commit(cell, body, flush).await;
+                self.deliver(&cell.id, start.again(ack));
+                return after;
+            }
             let over = guest::lock(&body.guest).orchestration.instance().end().is_some();
-            if over && replace == Replace::Ended {
+            if over && start.replace == Replace::Ended {
                 self.start_later(&cell.id, start, ack);
                 return After::Keep(body);
             }
             let _ = ack.send(Err(StartError::Exists { id: cell.id.to_string() }));
             return After::Keep(body);
         }
+        let FirstTurn { new, started, replace, until, waits } = start;
         // The id of a child belongs to its parent's step, and that of a firing
         // to its schedule. Where it is there already, in whatever state, it is
         // not begun again.
@@ -318,7 +356,6 @@ impl Inner {
             }
         }
         let execution: Arc<str> = started.execution.as_str().into();
-        let metrics = self.saga_metrics(&new.name);
         let orchestration = Orchestration::start(new.created, *started);
         let mut body = Box::new(Body {
             key: None,
@@ -328,6 +365,11 @@ impl Inner {
             chunks: 0,
             stored: 0,
             held: Vec::new(),
+            held_bytes: 0,
+            runs_ahead: false,
+            unshown: Vec::new(),
+            begun: Some(Begun { replace, until, waits, ack }),
+            cautious: false,
             execution,
             armed: None,
             stuck: false,
@@ -336,32 +378,18 @@ impl Inner {
         let begun = Instant::now();
         self.run(&mut body).await;
         self.counters.turn_time.observe_time(begun.elapsed());
-        let (asked, outcome) = tokio::sync::oneshot::channel();
-        let after = self.commit(cell, body, Asked { acks: vec![asked], ..Asked::default() }).await;
-        let started = match outcome.await {
-            Ok(Ok(())) => {
-                metrics.started.add(1);
-                Ok(())
-            }
-            Ok(Err(CommandError::NotTerminal { id })) => Err(StartError::Exists { id }),
-            Ok(Err(CommandError::Undelivered { .. })) => {
-                // Whoever has it sends what is left.
-                self.deliver(&cell.id, Message::Wake);
-                self.start_later(&cell.id, start, ack);
-                return after;
-            }
-            Ok(Err(error)) => Err(StartError::Store(error.to_string())),
-            Err(_) => Err(StartError::Store("the turn was dropped".into())),
-        };
-        let _ = ack.send(started);
-        after
+        self.commit(cell, body, Asked::default()).await
     }
 
     /// The instance of this id has ended, but has still something to send: the
     /// start is tried again.
-    fn start_later(self: &Arc<Self>, id: &Arc<str>, start: FirstTurn, ack: Ack<StartError>) {
-        let FirstTurn { new, started, replace, until } = start;
-        if Instant::now() > until {
+    pub(crate) fn start_later(
+        self: &Arc<Self>,
+        id: &Arc<str>,
+        start: FirstTurn,
+        ack: Ack<StartError>,
+    ) {
+        if Instant::now() > start.until {
             let error = CommandError::Undelivered { id: id.to_string() };
             let _ = ack.send(Err(StartError::Store(error.to_string())));
             return;
@@ -369,7 +397,7 @@ impl Inner {
         let (inner, id) = (self.clone(), id.clone());
         tokio::spawn(async move {
             tokio::time::sleep(FIRST_PAUSE).await;
-            inner.deliver(&id, Message::Start { new, started, replace, until, ack });
+            inner.deliver(&id, start.again(ack));
         });
     }
 

@@ -59,6 +59,10 @@ struct Known<'a> {
     /// `api`, or `folder` where somebody put the file there.
     deployed_via: &'static str,
     capabilities: Capabilities<'a>,
+    /// Of an activity: whether its attempts may begin before their steps are
+    /// stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs_ahead: Option<bool>,
     stats: FunctionFigures,
 }
 
@@ -126,6 +130,8 @@ pub(crate) async fn functions(
                 deployed_by: deployed.and_then(|deployed| deployed.by.as_deref()),
                 deployed_via: if over_network { "api" } else { "folder" },
                 capabilities: capabilities(settings, may_manage),
+                runs_ahead: (function.kind == FunctionKind::Activity)
+                    .then(|| engine.runs_ahead() && settings.grants_nothing()),
                 stats: engine.function_figures(&function.name, function.kind),
             }
         })

@@ -96,6 +96,9 @@ pub(crate) async fn launch(
     let ended = tokio::select! {
         outcome = app.engine.start_and_wait(request, longest) => outcome?.1,
         () = app.reached(Phase::Draining) => {
+            // Where it is there, its start is durable after this; else there is
+            // none.
+            let _ = app.engine.settle(&id).await;
             if app.engine.status(&id).await?.is_none() {
                 return Err(ApiError::unavailable(
                     "ShuttingDown",

@@ -13,7 +13,7 @@ use crate::listing::{fill_page, page_size};
 use crate::store::saturate;
 use crate::types::check_sizes;
 use crate::{
-    Gone, BoardPage, BoardQuery, Counters, Histogram, HistogramQuery, InstanceKey, InstanceRef,
+    BoardPage, BoardQuery, Counters, Gone, Histogram, HistogramQuery, InstanceKey, InstanceRef,
     InstanceRow, ListKind, ListQuery, MAX_CHUNKS, MAX_KEY, MAX_PURGE, MAX_PURGE_SCAN, NewInstance,
     Owner, Page, Stats, Store, StoreError, Summary, Wakeup, Write, WriteError, Written,
 };

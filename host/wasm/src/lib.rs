@@ -70,4 +70,4 @@ pub use rules::{
     Access, ByteSize, DirGrant, FunctionRule, FunctionSettings, HttpGrant, HumanDuration,
     RetryRule, RuleError, Rules, Secret,
 };
-pub use runtime::Runtime;
+pub use runtime::{Ahead, Runtime};

@@ -62,6 +62,11 @@ impl Governed {
     }
 }
 
+/// An attempt of this function may run before its step is durable: nothing was
+/// granted to it, so nothing but its result leaves its sandbox. It runs by the
+/// rules of the moment at which that was decided.
+pub struct Ahead(Arc<Governed>);
+
 impl Ruling {
     fn new(rules: Rules) -> Self {
         Ruling { rules, functions: Mutex::new(HashMap::new()) }
@@ -271,14 +276,41 @@ impl Runtime {
         }
     }
 
+    /// Whether attempts of this activity may run before their steps are
+    /// durable.
+    pub fn may_run_ahead(&self, function: &str) -> Option<Ahead> {
+        let activity =
+            self.table().functions.get(function)?.function.kind == FunctionKind::Activity;
+        let governed = activity.then(|| self.ruling().of(function))?;
+        governed.settings.grants_nothing().then_some(Ahead(governed))
+    }
+
+    /// As [`Self::run_activity`], on what is deployed now, before the step is
+    /// durable.
+    pub async fn run_ahead(&self, ahead: Ahead, call: ActivityCall) -> ActivityReport {
+        match self.deployed(&call.function, FunctionKind::Activity) {
+            Ok(loaded) => self.governed_attempt(&loaded, &ahead.0, call).await,
+            Err(failure) => ActivityReport::without_attempt(failure),
+        }
+    }
+
     /// Runs one attempt in this component.
     pub(crate) async fn attempt(&self, loaded: &Loaded, call: ActivityCall) -> ActivityReport {
+        let governed = self.ruling().of(&call.function);
+        self.governed_attempt(loaded, &governed, call).await
+    }
+
+    async fn governed_attempt(
+        &self,
+        loaded: &Loaded,
+        governed: &Governed,
+        call: ActivityCall,
+    ) -> ActivityReport {
         let Some(prepared) = loaded.activities.get() else {
             // `check` does not let such a component through.
             let message = format!("`{}` was not loaded", call.function);
             return ActivityReport::not_started(message);
         };
-        let governed = self.ruling().of(&call.function);
         // The function's own queue first, so that it fills no slot of others
         // while it waits. Neither semaphore is ever closed.
         let _turn = governed.turn().await;

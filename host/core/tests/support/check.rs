@@ -25,6 +25,9 @@ pub fn check_state(node: &Node) -> World {
     {
         assert_eq!(trace, code.trace, "a replay sees the same");
     }
+    if !world.orchestration.may_run() {
+        world.replay_merged().expect("also where turns are stored together");
+    }
     assert_eq!(world.state(), model.saga_state());
     check_plan(world, model);
     check_out(world, model);

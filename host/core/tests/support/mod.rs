@@ -49,6 +49,24 @@ pub struct World {
     pub last: Turn,
 }
 
+/// Whether a turn of only such events may be stored with the next one.
+fn can_wait(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Started(_)
+            | Event::Scheduled { .. }
+            | Event::ScopeOpened { .. }
+            | Event::ParallelUndo { .. }
+            | Event::TimerCreated { .. }
+            | Event::EventAwaited { .. }
+            | Event::TaskCancelled { .. }
+            | Event::TaskCompleted { .. }
+            | Event::AttemptFailed { retry_at: None, .. }
+            | Event::StatusSet { .. }
+            | Event::Logged { .. }
+    )
+}
+
 pub const START: Millis = 1_000;
 
 pub fn started() -> Started {
@@ -345,6 +363,28 @@ impl World {
         }
         assert_eq!(self.orchestration.end_turn().records, [], "a replay writes nothing");
         Ok(self.code.take().unwrap_or_default().trace)
+    }
+
+    /// The same, where turns that nothing outside depends on were stored
+    /// together with the next one.
+    pub fn replay_merged(&self) -> Result<Trace, Mismatch> {
+        let mut merged: Vec<Vec<Record>> = Vec::new();
+        let mut open = false;
+        for (number, chunk) in self.chunks.iter().enumerate() {
+            let records = decode_chunk(number, chunk).expect("it was just encoded");
+            let can_wait = records.iter().all(|Record(_, event)| can_wait(event));
+            match merged.last_mut().filter(|_| open) {
+                Some(last) => last.extend(records),
+                None => merged.push(records),
+            }
+            open = can_wait;
+        }
+        let mut world = self.clone();
+        let chunks = merged.iter().map(|records| encode_chunk(records).expect("JSON").into());
+        world.chunks = chunks.collect();
+        world.load();
+        assert_eq!(world.instance().events(), self.instance().events());
+        world.replay_on()
     }
 
     pub fn ended(&self) -> bool {

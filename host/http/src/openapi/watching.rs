@@ -77,7 +77,11 @@ fn known_function() -> Value {
         ("capabilities", of("Capabilities")),
         ("stats", of("FunctionFigures")),
     ]);
-    sometimes.extend([("deployedAt", millis()), ("deployedBy", text())]);
+    sometimes.extend([
+        ("deployedAt", millis()),
+        ("deployedBy", text()),
+        ("runsAhead", json!({ "type": "boolean" })),
+    ]);
     always.push(("deployedVia", word(["api", "folder"])));
     record(&always, &sometimes)
 }

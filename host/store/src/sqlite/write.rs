@@ -10,8 +10,8 @@ use super::tags;
 use crate::store::saturate;
 use crate::types::check_sizes;
 use crate::{
-    Gone, CHUNK_BITS, Counters, InstanceKey, MAX_CHUNKS, MAX_KEY, MAX_PURGE, MAX_PURGE_SCAN, NewInstance,
-    Owner, Summary, Write, WriteError, Written,
+    CHUNK_BITS, Counters, Gone, InstanceKey, MAX_CHUNKS, MAX_KEY, MAX_PURGE, MAX_PURGE_SCAN,
+    NewInstance, Owner, Summary, Write, WriteError, Written,
 };
 
 /// Why a batch was not committed.

@@ -117,12 +117,21 @@ function aboutCard(one) {
       fact("Result", bytes(limits.outputBytes)),
       limits.concurrency !== undefined && fact("At the same time", number(limits.concurrency)),
       one.retry && fact("Retries", retryText(one.retry)),
+      one.runsAhead !== undefined && fact("Begins", beginning(one)),
       fact("Imports", importsOf(one.imports))));
 }
 
 function listing(all, text) {
   if (!all?.length) return h("span", { class: "faint" }, "none");
   return h("ul", { class: "plain" }, all.map((one) => h("li", { class: "break" }, h("code", null, text(one)))));
+}
+
+/** Whether its attempts wait until their steps are on disk, and why. */
+function beginning({ runsAhead, capabilities: may = {} }) {
+  if (runsAhead) return "before its step is on disk, as it is granted nothing that could leave a trace";
+  const granted = [[may.http, "send HTTP requests"], [may.files, "reach files"], [may.env, "read variables"]]
+    .filter(([grants]) => grants?.length).map(([, what]) => what);
+  return `once its step is on disk${granted.length ? `, as it may ${granted.join(" and ")}` : ""}`;
 }
 
 function undoOf(undo) {
