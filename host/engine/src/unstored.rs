@@ -31,7 +31,7 @@ impl Inner {
         mut body: Box<Body>,
         failure: WriteFailure,
         acks: Vec<Ack<CommandError>>,
-        again: Vec<Message>,
+        mut again: Vec<Message>,
     ) -> After {
         let id = || cell.id.to_string();
         let refused = matches!(
@@ -58,7 +58,13 @@ impl Inner {
             return After::Drop;
         }
         tracing::error!(instance = %cell.id, error = %failure, "a turn was not stored; it is made again");
-        if body.key.is_none() { After::Drop } else { After::Again(again) }
+        if body.key.is_none() {
+            return After::Drop;
+        }
+        // What was held is lost as well, perhaps without anything else to come
+        // that would begin it again.
+        again.push(Message::Wake);
+        After::Again(again)
     }
 
     /// Tells whoever started it that it did not begin, or tries again.

@@ -90,7 +90,8 @@ async fn what_ran_ahead_of_a_store_that_failed_is_forgotten_and_run_again() {
         let ended = engine.wait(&id, PATIENCE).await.unwrap().unwrap();
         assert_eq!(ended.status, RuntimeStatus::Completed, "{ended:?}");
         let events = journal(&engine, &id).await;
-        let tasks = |of: fn(&Event) -> Option<u32>| events.iter().filter_map(of).collect::<Vec<_>>();
+        let tasks =
+            |of: fn(&Event) -> Option<u32>| events.iter().filter_map(of).collect::<Vec<_>>();
         let scheduled = tasks(|event| match event {
             Event::Scheduled { task, .. } => Some(*task),
             _ => None,

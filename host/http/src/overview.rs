@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use sagahost_core::Millis;
-use sagahost_engine::{Access, Function, FunctionFigures, FunctionSettings};
+use sagahost_engine::{Access, Function, FunctionFigures, FunctionKind, FunctionSettings};
 use serde::Serialize;
 
 use crate::app::Shared;
