@@ -32,6 +32,8 @@ pub(crate) struct Residents {
     /// How many of them fit into the budget, by what was measured last.
     fit: AtomicUsize,
     parks: AtomicUsize,
+    /// The most that there ever were.
+    most: AtomicUsize,
     /// The process's private memory at the start, in bytes.
     base: u64,
     /// Those that wait, least recently used first. An entry whose stamp is
@@ -49,6 +51,7 @@ impl Residents {
             budget: config.memory_budget,
             fit: AtomicUsize::new(config.residents()),
             parks: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
             base: private_bytes().unwrap_or(0),
             order: Mutex::default(),
             parked: Notify::new(),
@@ -66,6 +69,8 @@ impl Residents {
 
     fn measure(&self) {
         let count = self.count();
+        // Those that have left keep some of their memory for the next ones.
+        let count = self.most.fetch_max(count, Ordering::Relaxed).max(count);
         if count < FEWEST_TO_MEASURE {
             return;
         }

@@ -144,9 +144,12 @@ fn for_orchestrators(config: &WasmConfig, count: u32) -> Config {
         .max_memories_per_module(4)
         .max_tables_per_module(8)
         .table_elements(50_000)
-        // A slot is given back as it was found. Most orchestrators that end
-        // make room for one of the same component.
-        .linear_memory_keep_resident(0)
+        // Most orchestrators that end make room for one of the same component:
+        // what a small one touched is overwritten rather than given back, which
+        // would take a page fault for each page of the next one, and an
+        // interrupt of the other cores.
+        .linear_memory_keep_resident(128 << 10)
+        .table_keep_resident(16 << 10)
         .pagemap_scan(Enabled::Auto);
     let mut config = common();
     config
