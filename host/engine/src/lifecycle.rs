@@ -58,7 +58,7 @@ pub(crate) struct Inner {
     /// The task that purges what was kept long enough.
     pub(crate) retention: Mutex<Option<JoinHandle<()>>>,
     pub(crate) stopping: AtomicBool,
-    pub(crate) working: AtomicUsize,
+    pub(crate) working: Arc<AtomicUsize>,
     /// Something came to its end; looked at while shutting down.
     pub(crate) quiet: Notify,
 }
@@ -85,8 +85,9 @@ impl Engine {
         skip::resume(&*store, &config.clock)?;
         let counters = Arc::new(Counters::default());
         count_stuck(&*store, &counters)?;
-        let writer =
-            Writer::start(store.clone(), owner, counters.clone()).map_err(EngineError::Thread)?;
+        let working = Arc::new(AtomicUsize::new(0));
+        let writer = Writer::start(store.clone(), owner, counters.clone(), working.clone())
+            .map_err(EngineError::Thread)?;
         let background = Background::start().map_err(EngineError::Thread)?;
         let inner = Arc::new(Inner {
             writer,
@@ -107,7 +108,7 @@ impl Engine {
             schedules: Mutex::default(),
             retention: Mutex::default(),
             stopping: AtomicBool::new(false),
-            working: AtomicUsize::new(0),
+            working,
             quiet: Notify::new(),
             config,
             store,

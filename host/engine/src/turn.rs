@@ -51,7 +51,15 @@ pub(crate) enum After {
 /// Works off a cell's inbox until it is empty.
 async fn work(inner: Arc<Inner>, cell: Arc<Cell>) {
     let mut pause = FIRST_PAUSE;
+    let mut stood_back = false;
     loop {
+        if !std::mem::take(&mut stood_back) && has_siblings(&cell.lock()) {
+            // Those that run beside it may be about to end: one turn is for all
+            // of them.
+            stood_back = true;
+            tokio::task::yield_now().await;
+            continue;
+        }
         let (batch, body) = {
             let mut state = cell.lock();
             cell.new_stamp();
@@ -80,6 +88,13 @@ async fn work(inner: Arc<Inner>, cell: Arc<Cell>) {
     if inner.working.fetch_sub(1, Ordering::SeqCst) == 1 {
         inner.quiet.notify_waiters();
     }
+}
+
+/// Whether all that has arrived are results, and more may follow at once.
+fn has_siblings(state: &State) -> bool {
+    !state.inbox.is_empty()
+        && state.attempts.len() > state.inbox.len()
+        && state.inbox.iter().all(|message| matches!(message, Message::Ended { .. }))
 }
 
 /// Whether it concerns an instance that has ended as well: it may have come

@@ -1,11 +1,13 @@
 //! The one writer: commits whatever has queued in one transaction.
 //!
-//! No wait and no window: a lone write is committed at once, and while its
-//! flush is under way the next ones queue and share the one after.
+//! A lone write is committed at once. While its flush is under way the next
+//! ones queue and share the one after; and where there are several, they wait a
+//! moment for the turns that are being made, which will want to be stored next.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sagahost_store::{Owner, Store, StoreError, Write, WriteError, Written};
 use tokio::sync::oneshot;
@@ -15,6 +17,11 @@ use crate::metrics::Counters;
 /// The most writes in one transaction, so that the first of a long queue is
 /// not kept waiting for the last.
 const LARGEST_BATCH: usize = 1024;
+
+/// The longest that writes wait for others: never longer than half of what the
+/// last commit took, and not at all after one of fewer writes than this.
+const LONGEST_WAIT: Duration = Duration::from_micros(400);
+const FEWEST_TO_WAIT: usize = 3;
 
 /// Why a write was not made.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,12 +51,13 @@ impl Writer {
         store: Arc<dyn Store>,
         owner: Owner,
         counters: Arc<Counters>,
+        working: Arc<AtomicUsize>,
     ) -> std::io::Result<Self> {
         let (queue, queued) = mpsc::channel();
         let shared = counters.clone();
         std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || run(&*store, owner, &counters, &queued))?;
+            .spawn(move || run(&*store, owner, &counters, &working, &queued))?;
         Ok(Writer { queue, counters: shared })
     }
 
@@ -67,12 +75,31 @@ impl Writer {
     }
 }
 
-fn run(store: &dyn Store, owner: Owner, counters: &Counters, queued: &mpsc::Receiver<Queued>) {
+/// `working` are the instances of which a turn is being made, or stored.
+fn run(
+    store: &dyn Store,
+    owner: Owner,
+    counters: &Counters,
+    working: &AtomicUsize,
+    queued: &mpsc::Receiver<Queued>,
+) {
     let mut writes = Vec::new();
     let mut waiting = Vec::new();
+    // How long the next ones may wait.
+    let mut patience = Duration::ZERO;
     while let Ok(first) = queued.recv() {
+        let until = Instant::now() + patience;
         let more = std::iter::from_fn(|| queued.try_recv().ok());
         for Queued { write, done } in std::iter::once(first).chain(more).take(LARGEST_BATCH) {
+            writes.push(write);
+            waiting.push(done);
+        }
+        while writes.len() < LARGEST_BATCH && working.load(Ordering::Relaxed) > writes.len() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let Ok(Queued { write, done }) = queued.recv_timeout(left) else { break };
             writes.push(write);
             waiting.push(done);
         }
@@ -82,6 +109,10 @@ fn run(store: &dyn Store, owner: Owner, counters: &Counters, queued: &mpsc::Rece
             Ok(outcomes) => {
                 counters.commits.add(1);
                 let took = begun.elapsed();
+                patience = match writes.len() < FEWEST_TO_WAIT {
+                    true => Duration::ZERO,
+                    false => (took / 2).min(LONGEST_WAIT),
+                };
                 counters.commit_time.observe_time(took);
                 counters.recent.commit.record(took);
                 counters.commit_writes.observe(writes.len() as u64);
