@@ -44,8 +44,7 @@ const PAGES: [(&str, u16); 10] = [
 ];
 
 /// Pages that only tell, and have nothing to run.
-const TOLD: [&str; 4] =
-    ["ARCHITECTURE.md", "CHANGELOG.md", "docs/performance.md", "docs/undo.md"];
+const TOLD: [&str; 4] = ["ARCHITECTURE.md", "CHANGELOG.md", "docs/performance.md", "docs/undo.md"];
 
 /// The commands of the README that are not run here.
 const OURSELVES: [&str; 2] = ["cargo run --release -- dev", "cargo test"];
