@@ -45,6 +45,7 @@ const PICTURES = {
       await page.waitForSelector(".saga-plan li");
     },
   },
+  functions: { where: "/functions", ready: "table.functions tbody tr" },
   function: {
     where: "/functions/OrderSaga", ready: "form.try",
     async then(page) {

@@ -165,6 +165,8 @@ fn check(client: &Client, changes: &[Value]) {
 #[test]
 fn slow_and_deaf_followers_harm_nobody() {
     let site = Site::new(&["guest_activities", "guest_orchestrator"]);
+    // So that each step is a change.
+    site.manifest("[host]\nrun-ahead = false\n");
     let server = site.serve();
     let client = server.client();
     let many = |count: usize| (0..count).map(|_| Follower::open(&server)).collect::<Vec<_>>();

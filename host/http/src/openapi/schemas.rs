@@ -421,6 +421,7 @@ fn stats() -> Value {
         "appends",
         "commits",
         "attempts",
+        "ahead",
         "attemptsOpen",
         "stuck",
         "replays",
