@@ -115,8 +115,9 @@ test("what is picked in the list is done with all of it, after a question that n
   // Escape calls it off, and nothing is done.
   await list.page.getByLabel("Pick b-1", { exact: true }).check();
   await list.page.locator(".batch").getByRole("button", { name: "Terminate", exact: true }).click();
+  await list.page.locator("dialog[open]").waitFor();
   await list.page.keyboard.press("Escape");
-  assert.equal(await list.page.locator("dialog").count(), 0);
+  await eventually("the question is gone", async () => (await list.page.locator("dialog").count()) === 0);
   assert.equal((await host.status("b-1")).runtimeStatus, "Running");
   await list.page.getByLabel("Pick b-1", { exact: true }).uncheck();
 

@@ -147,16 +147,22 @@ test("a search that finds little among many reads on by itself, until all was lo
   await list.search.fill("order-999");
   await list.page.waitForFunction(() => /search=order-999/.test(location.search));
   await list.whole();
-  const ids = await list.ids();
-  assert.ok(ids.length > 0 && ids.every((id) => id.includes("order-999")));
-  const counted = Number(/([\d,]+) sagas?/.exec(await list.page.locator(".sagas-head").innerText())[1].replaceAll(",", ""));
+  await eventually("only what is searched for is there", async () => {
+    const ids = await list.ids();
+    return ids.length > 0 && ids.every((id) => id.includes("order-999"));
+  });
   const found = [];
   for (let token = ""; token !== null;) {
     const answer = await host.get(`/api/instances?search=order-999&top=1000&token=${token}`);
     found.push(...answer.instances);
     token = answer.next ?? null;
   }
-  assert.equal(counted, found.length);
+  let counted = 0;
+  await eventually("all that is found is counted", async () => {
+    const head = await list.page.locator(".sagas-head").innerText();
+    counted = Number(/([\d,]+) sagas?/.exec(head)?.[1].replaceAll(",", ""));
+    return counted === found.length;
+  }).catch((error) => { throw new Error(`${error.message}: ${counted}, and there are ${found.length}`); });
 });
 
 test("of a saga with thousands of steps only those in sight are there, on the timeline and on the diagram", async () => {
