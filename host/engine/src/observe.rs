@@ -1,5 +1,7 @@
 //! Telling what became durable to whoever watches all instances at once.
 
+use std::sync::{Arc, PoisonError, RwLockReadGuard};
+
 use sagahost_core::{Millis, Record, RuntimeStatus, SagaState};
 
 use sagahost_store::{Gone, Write};
@@ -76,22 +78,24 @@ impl Engine {
 
     /// Tells this one of all that becomes durable from now on, as long as the
     /// engine lives.
-    pub fn observe(&self, observer: std::sync::Arc<dyn Observer>) {
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
         let observers = self.inner.observers.write();
-        observers.unwrap_or_else(std::sync::PoisonError::into_inner).push(observer);
+        observers.unwrap_or_else(PoisonError::into_inner).push(observer);
     }
 }
 
 impl Inner {
+    fn observers(&self) -> RwLockReadGuard<'_, Vec<Arc<dyn Observer>>> {
+        self.observers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn wants_rounds(&self) -> bool {
-        let observers = self.observers.read();
-        let observers = observers.unwrap_or_else(std::sync::PoisonError::into_inner);
+        let observers = self.observers();
         observers.iter().any(|observer| observer.wants_rounds())
     }
 
     pub(crate) fn tell_round(&self, id: &str, journal: &[Record]) {
-        let observers = self.observers.read();
-        let observers = observers.unwrap_or_else(std::sync::PoisonError::into_inner);
+        let observers = self.observers();
         for observer in observers.iter().filter(|observer| observer.wants_rounds()) {
             observer.round_ended(id, journal);
         }
@@ -99,8 +103,7 @@ impl Inner {
 
     /// Tells that these instances are gone.
     pub(crate) fn tell_purged(&self, gone: &[Gone]) {
-        let observers = self.observers.read();
-        let observers = observers.unwrap_or_else(std::sync::PoisonError::into_inner);
+        let observers = self.observers();
         for observer in observers.iter().filter(|observer| observer.wants()) {
             observer.purged(gone, self.clock().now());
         }
@@ -108,8 +111,7 @@ impl Inner {
 
     /// Tells who wants to know. What is told is only put together for them.
     pub(crate) fn tell<'a>(&self, change: impl FnOnce() -> Change<'a>) {
-        let observers = self.observers.read();
-        let observers = observers.unwrap_or_else(std::sync::PoisonError::into_inner);
+        let observers = self.observers();
         let mut wanting = observers.iter().filter(|observer| observer.wants()).peekable();
         if wanting.peek().is_none() {
             return;

@@ -57,10 +57,11 @@ impl Inner {
         if refused {
             return After::Drop;
         }
-        tracing::error!(instance = %cell.id, error = %failure, "a turn was not stored; it is made again");
         if body.key.is_none() {
+            tracing::error!(instance = %cell.id, error = %failure, "a start was not stored");
             return After::Drop;
         }
+        tracing::error!(instance = %cell.id, error = %failure, "a turn was not stored; it is made again");
         // What was held is lost as well, perhaps without anything else to come
         // that would begin it again.
         again.push(Message::Wake);
