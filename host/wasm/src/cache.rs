@@ -38,6 +38,15 @@ impl Cache {
         Ok(Cache { folder: folder.to_owned() })
     }
 
+    /// Whether there is machine code of this component for this engine.
+    pub(crate) fn has(&self, hosting: &Hosting, digest: &str) -> bool {
+        self.code(hosting, digest).exists()
+    }
+
+    fn code(&self, hosting: &Hosting, digest: &str) -> PathBuf {
+        self.folder.join(format!("{digest}.{}.cwasm", hosting.tag))
+    }
+
     fn wasm(&self, digest: &str) -> PathBuf {
         self.folder.join(format!("{digest}.wasm"))
     }
@@ -86,7 +95,7 @@ impl Cache {
         digest: &str,
         wasm: impl FnOnce() -> Result<Bytes, WasmError>,
     ) -> Result<Component, LoadError> {
-        let code = self.folder.join(format!("{digest}.{}.cwasm", hosting.tag));
+        let code = self.code(hosting, digest);
         let sum = code.with_extension("cwasm.sha256");
         match self.map(hosting, &code, &sum) {
             Ok(Some(component)) => return Ok(component),

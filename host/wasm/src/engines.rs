@@ -1,4 +1,4 @@
-//! The two engines, and what makes them tick.
+//! The engines, and what makes them tick.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -26,15 +26,44 @@ const HOST_STACK: usize = 512 << 10;
 /// and behind that, what is not accessible, its stack, and that one's guard
 /// page.
 const MAPPINGS_PER_ORCHESTRATOR: u32 = 6;
-const MAPPINGS_PER_ACTIVITY: u32 = 8;
+/// A slot in each of the two engines activities run on, used before.
+const MAPPINGS_PER_ACTIVITY: u32 = 16;
 /// Mappings that the rest of the process may take.
 const MAPPINGS_FOR_OTHERS: u32 = 8_000;
 
-/// Which of the two engines.
+/// What a component is in memory for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Orchestrators,
     Activities,
+}
+
+/// Which of the engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Orchestrators,
+    Activities,
+    /// Activities of components that import WASI 0.3 or are asynchronous
+    /// themselves. What wasmtime does for these at each call, whether the guest
+    /// makes use of it or not, the others need not pay for.
+    Concurrent,
+}
+
+impl Kind {
+    pub(crate) fn side(self) -> Side {
+        match self {
+            Kind::Orchestrators => Side::Orchestrators,
+            Kind::Activities | Kind::Concurrent => Side::Activities,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Orchestrators => "orchestrators",
+            Kind::Activities => "activities",
+            Kind::Concurrent => "concurrent activities",
+        }
+    }
 }
 
 /// One engine, with everything guests may import already in its linker.
@@ -51,6 +80,7 @@ pub(crate) struct Hosting {
 pub(crate) struct Engines {
     orchestrators: Hosting,
     activities: Hosting,
+    concurrent: Hosting,
     /// How many orchestrators there is room for.
     pub(crate) max_orchestrators: u32,
     _ticker: Ticker,
@@ -59,20 +89,28 @@ pub(crate) struct Engines {
 impl Engines {
     pub(crate) fn new(config: &WasmConfig) -> Result<Self, WasmError> {
         let max_orchestrators = room(config);
-        let orchestrators = hosting(Side::Orchestrators, config, max_orchestrators)?;
-        let activities = hosting(Side::Activities, config, max_orchestrators)?;
-        let ticker = Ticker::start([orchestrators.engine.clone(), activities.engine.clone()])
-            .map_err(|error| WasmError::Engine {
-                engine: "orchestrators",
-                reason: format!("the thread that interrupts guests does not start: {error}"),
+        let of = |kind| hosting(kind, config, max_orchestrators);
+        let orchestrators = of(Kind::Orchestrators)?;
+        let activities = of(Kind::Activities)?;
+        let mut concurrent = of(Kind::Concurrent)?;
+        // One figure for all activities.
+        concurrent.instantiation = activities.instantiation.clone();
+        let engines = [&orchestrators, &activities, &concurrent];
+        let ticker =
+            Ticker::start(engines.map(|hosting| hosting.engine.clone())).map_err(|error| {
+                WasmError::Engine {
+                    engine: "orchestrators",
+                    reason: format!("the thread that interrupts guests does not start: {error}"),
+                }
             })?;
-        Ok(Engines { orchestrators, activities, max_orchestrators, _ticker: ticker })
+        Ok(Engines { orchestrators, activities, concurrent, max_orchestrators, _ticker: ticker })
     }
 
-    pub(crate) fn side(&self, side: Side) -> &Hosting {
-        match side {
-            Side::Orchestrators => &self.orchestrators,
-            Side::Activities => &self.activities,
+    pub(crate) fn of(&self, kind: Kind) -> &Hosting {
+        match kind {
+            Kind::Orchestrators => &self.orchestrators,
+            Kind::Activities => &self.activities,
+            Kind::Concurrent => &self.concurrent,
         }
     }
 }
@@ -100,28 +138,26 @@ fn room(config: &WasmConfig) -> u32 {
     config.max_orchestrators.min(room)
 }
 
-fn hosting(side: Side, config: &WasmConfig, max_orchestrators: u32) -> Result<Hosting, WasmError> {
-    let name = match side {
-        Side::Orchestrators => "orchestrators",
-        Side::Activities => "activities",
-    };
+fn hosting(kind: Kind, config: &WasmConfig, max_orchestrators: u32) -> Result<Hosting, WasmError> {
     let fail = |error: wasmtime::Error| WasmError::Engine {
-        engine: name,
+        engine: kind.name(),
         reason: format!(
             "{error:#}; fewer instances (max-orchestrators, max-activities) need less address space"
         ),
     };
-    let settings = match side {
-        Side::Orchestrators => for_orchestrators(config, max_orchestrators),
-        Side::Activities => for_activities(config),
+    let settings = match kind {
+        Kind::Orchestrators => for_orchestrators(config, max_orchestrators),
+        Kind::Activities => for_activities(config, false),
+        Kind::Concurrent => for_activities(config, true),
     };
     let engine = Engine::new(&settings).map_err(fail)?;
-    let linker = match side {
-        Side::Orchestrators => linkers::for_orchestrators(&engine),
-        Side::Activities => linkers::for_activities(&engine),
+    let linker = match kind {
+        Kind::Orchestrators => linkers::for_orchestrators(&engine),
+        Kind::Activities => linkers::for_activities(&engine),
+        Kind::Concurrent => linkers::for_concurrent_activities(&engine),
     }
     .map_err(fail)?;
-    let tag = format!("{name}-{}", compatibility(&engine));
+    let tag = format!("{}-{}", kind.name().replace(' ', "-"), compatibility(&engine));
     Ok(Hosting { engine, linker, tag, instantiation: Histogram::new(TIMES) })
 }
 
@@ -171,7 +207,7 @@ fn for_orchestrators(config: &WasmConfig, count: u32) -> Config {
     config
 }
 
-fn for_activities(config: &WasmConfig) -> Config {
+fn for_activities(config: &WasmConfig, concurrent: bool) -> Config {
     let slots = config.max_activities.saturating_add(SPARE_SLOTS);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
@@ -191,7 +227,8 @@ fn for_activities(config: &WasmConfig) -> Config {
     let mut config = common();
     config
         // For the WASI 0.3 interfaces.
-        .wasm_component_model_async(true)
+        .wasm_component_model_async(concurrent)
+        .concurrency_support(concurrent)
         .max_wasm_stack(ACTIVITY_STACK)
         .async_stack_size(ACTIVITY_STACK + HOST_STACK)
         .memory_reservation(MAX_ACTIVITY_MEMORY)
@@ -227,7 +264,7 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(engines: [Engine; 2]) -> std::io::Result<Self> {
+    fn start(engines: [Engine; 3]) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread =

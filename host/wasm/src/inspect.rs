@@ -46,6 +46,12 @@ pub(crate) fn likely_side(bytes: &[u8]) -> Side {
     if found { Side::Orchestrators } else { Side::Activities }
 }
 
+/// Whether a component may import something of WASI 0.3: names of imports stand
+/// in it as they are.
+pub(crate) fn may_import_0_3(bytes: &[u8]) -> bool {
+    bytes.windows(5).any(|window| window == b"@0.3.")
+}
+
 /// Where the contract's functions are among a component's exports.
 #[derive(Clone)]
 pub(crate) struct Exports {

@@ -33,6 +33,7 @@ mod engines;
 mod entity;
 mod error;
 mod fiber;
+mod files;
 mod function;
 mod guest;
 mod http;

@@ -1,5 +1,5 @@
 //! What guests may import: the contract, and all of WASI 0.2 with
-//! `wasi:http`; for activities WASI 0.3 beside it.
+//! `wasi:http`; for activities that want it WASI 0.3 beside it.
 //!
 //! Every import is there for everybody and what was not granted is empty or
 //! denied, because toolchains import what their programs never use.
@@ -8,6 +8,7 @@ use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::{invocation, orchestration};
+use crate::files;
 use crate::guest::Guest;
 use crate::virtual_wasi;
 
@@ -33,6 +34,12 @@ pub(crate) fn for_orchestrators(engine: &Engine) -> wasmtime::Result<Linker<Gues
 
 pub(crate) fn for_activities(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = common(engine)?;
+    files::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+pub(crate) fn for_concurrent_activities(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = for_activities(engine)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     Ok(linker)

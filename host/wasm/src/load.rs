@@ -2,16 +2,19 @@
 
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::component::{ComponentExportIndex, InstancePre};
+use bytes::Bytes;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use crate::cache::{Cache, LoadError, is_digest};
-use crate::engines::{Engines, Side};
+use crate::engines::{Engines, Kind, Side};
 use crate::error::{Refusal, WasmError};
 use crate::guest::Guest;
 use crate::inspect::{self, Exports};
 
 /// A component in one engine, ready to be instantiated.
 pub(crate) struct Prepared {
+    /// The engine.
+    pub(crate) kind: Kind,
     pub(crate) pre: InstancePre<Guest>,
     /// `run-activity` or `run-orchestrator`, whichever the engine is for.
     pub(crate) run: ComponentExportIndex,
@@ -77,39 +80,71 @@ impl Loaded {
         if !is_digest(&self.digest) {
             return Err(WasmError::Unknown { digest: self.digest.clone() });
         }
-        let hosting = engines.side(side);
         let damaged = |reason: String| WasmError::Damaged { digest: self.digest.clone(), reason };
-        let component = cache
-            .load(hosting, &self.digest, || cache.wasm_bytes(&self.digest))
-            .map_err(|error| match error {
-                LoadError::Host(error) => error,
-                LoadError::Compile(error) => damaged(inspect::compile_refusal(&error).to_string()),
-                LoadError::Room(error) => {
-                    let digest = self.digest.clone();
-                    WasmError::Room { digest, reason: format!("{error:#}") }
-                }
-            })?;
+        let (kind, component) =
+            load(engines, cache, side, &self.digest, || cache.wasm_bytes(&self.digest)).map_err(
+                |error| match error {
+                    LoadError::Host(error) => error,
+                    LoadError::Compile(error) => {
+                        damaged(inspect::compile_refusal(&error).to_string())
+                    }
+                    LoadError::Room(error) => {
+                        let digest = self.digest.clone();
+                        WasmError::Room { digest, reason: format!("{error:#}") }
+                    }
+                },
+            )?;
+        let hosting = engines.of(kind);
         let pre = hosting.linker.instantiate_pre(&component).map_err(|error| {
             damaged(format!("{error:#}; deploy a component built for this version"))
         })?;
-        self.set(side, pre, &inspect::exports(&hosting.engine, &component));
+        self.set(kind, pre, &inspect::exports(&hosting.engine, &component));
         Ok(())
     }
 
-    pub(crate) fn set(&self, side: Side, pre: InstancePre<Guest>, exports: &Exports) {
-        let run = match side {
+    pub(crate) fn set(&self, kind: Kind, pre: InstancePre<Guest>, exports: &Exports) {
+        let run = match kind.side() {
             Side::Orchestrators => &exports.run_orchestrator,
             Side::Activities => &exports.run_activity,
         };
         if let Some(run) = run {
             // Where two did it at the same time, either will do.
-            let _ = self.on(side).set(Prepared { pre, run: *run });
+            let _ = self.on(kind.side()).set(Prepared { kind, pre, run: *run });
         }
+    }
+}
+
+/// Brings a component into memory, on the engine that is for it: activities run
+/// on the plain one where they can.
+fn load(
+    engines: &Engines,
+    cache: &Cache,
+    side: Side,
+    digest: &str,
+    wasm: impl Fn() -> Result<Bytes, WasmError>,
+) -> Result<(Kind, Component), LoadError> {
+    let on = |kind| Ok((kind, cache.load(engines.of(kind), digest, &wasm)?));
+    if side == Side::Orchestrators {
+        return on(Kind::Orchestrators);
+    }
+    let has = |kind| cache.has(engines.of(kind), digest);
+    if has(Kind::Activities) {
+        return on(Kind::Activities);
+    }
+    if has(Kind::Concurrent) || inspect::may_import_0_3(&wasm()?) {
+        return on(Kind::Concurrent);
+    }
+    match on(Kind::Activities) {
+        // One that is asynchronous and imports no WASI 0.3. Where that is not
+        // why it does not compile, it does not compile there either.
+        Err(LoadError::Compile(_)) => on(Kind::Concurrent),
+        loaded => loaded,
     }
 }
 
 /// A component compiled and linked on one engine for the first time.
 pub(crate) struct Trial {
+    pub(crate) kind: Kind,
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) exports: Exports,
     pub(crate) imports: Vec<String>,
@@ -124,12 +159,12 @@ pub(crate) fn try_component(
     digest: &str,
     bytes: &bytes::Bytes,
 ) -> Result<Trial, Refusal> {
-    let hosting = engines.side(side);
-    let component =
-        cache.load(hosting, digest, || Ok(bytes.clone())).map_err(|error| match error {
+    let (kind, component) =
+        load(engines, cache, side, digest, || Ok(bytes.clone())).map_err(|error| match error {
             LoadError::Host(error) => Refusal::Host(error),
             LoadError::Compile(error) | LoadError::Room(error) => inspect::compile_refusal(&error),
         })?;
+    let hosting = engines.of(kind);
     inspect::check_names(&hosting.engine, &component, side)?;
     let exports = inspect::exports(&hosting.engine, &component);
     if exports.describe.is_none() {
@@ -140,5 +175,5 @@ pub(crate) fn try_component(
         .linker
         .instantiate_pre(&component)
         .map_err(|error| inspect::link_refusal(&error, &imports))?;
-    Ok(Trial { pre, exports, imports })
+    Ok(Trial { kind, pre, exports, imports })
 }

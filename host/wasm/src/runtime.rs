@@ -13,7 +13,7 @@ use crate::cache::{self, Cache};
 use crate::capture::lock;
 use crate::config::{MAX_OUTBOUND, WasmConfig};
 use crate::describe;
-use crate::engines::{Engines, Side};
+use crate::engines::{Engines, Kind, Side};
 use crate::error::{Refusal, WasmError};
 use crate::fiber::{Fiber, Waiting};
 use crate::function::{Function, FunctionKind};
@@ -116,8 +116,8 @@ impl Runtime {
 
     /// How long guests took to come into memory since the start.
     pub fn instantiations(&self) -> Instantiations {
-        let of = |side| self.0.engines.side(side).instantiation.clone();
-        Instantiations { orchestrators: of(Side::Orchestrators), activities: of(Side::Activities) }
+        let of = |kind| self.0.engines.of(kind).instantiation.clone();
+        Instantiations { orchestrators: of(Kind::Orchestrators), activities: of(Kind::Activities) }
     }
 
     /// How many orchestrators are in memory.
@@ -146,7 +146,7 @@ impl Runtime {
             })
             .await?
         };
-        let hosting = self.0.engines.side(side);
+        let hosting = self.0.engines.of(trial.kind);
         let limits = orchestrator::Limits::of(&self.0.config);
         let text = ask::describe(&hosting.engine, limits, &trial).await?;
         let functions = describe::parse(&text, component, &digest)?;
@@ -160,7 +160,7 @@ impl Runtime {
         self.0.registry.check_clash(&deployment)?;
         let loaded = self.0.registry.place(&digest);
         if sides.contains(&side) {
-            loaded.set(side, trial.pre, &trial.exports);
+            loaded.set(trial.kind, trial.pre, &trial.exports);
         }
         let (inner, target) = (self.0.clone(), loaded.clone());
         blocking(move || {
@@ -169,7 +169,7 @@ impl Runtime {
                 if target.on(other).get().is_none() {
                     let digest = &target.digest;
                     let trial = try_component(&inner.engines, &inner.cache, other, digest, &bytes)?;
-                    target.set(other, trial.pre, &trial.exports);
+                    target.set(trial.kind, trial.pre, &trial.exports);
                 }
             }
             Ok::<_, Refusal>(())
@@ -315,7 +315,7 @@ impl Runtime {
         // while it waits. Neither semaphore is ever closed.
         let _turn = governed.turn().await;
         let _slot = self.0.activities.acquire().await.ok();
-        let hosting = self.0.engines.side(Side::Activities);
+        let hosting = self.0.engines.of(prepared.kind);
         activity::run(hosting, prepared, &governed.settings, call).await
     }
 
@@ -421,7 +421,7 @@ impl Runtime {
             slot.map_err(|_| WasmError::TooManyOrchestrators { limit: self.max_orchestrators() })?;
         let waiting = Arc::new(Waiting::new(self.0.config.turn_cpu));
         let orchestrator = Orchestrator { host, waiting: waiting.clone() };
-        let hosting = self.0.engines.side(Side::Orchestrators);
+        let hosting = self.0.engines.of(Kind::Orchestrators);
         let (engine, taken) = (hosting.engine.clone(), hosting.instantiation.clone());
         let (limits, name) = (orchestrator::Limits::of(&self.0.config), name.to_owned());
         let guest = orchestrator::run(engine, taken, limits, loaded, orchestrator, name, input);
