@@ -22,6 +22,7 @@ mod mail;
 mod metrics;
 mod openapi;
 mod orders;
+mod overload;
 mod reference;
 mod reference_manage;
 mod retention;

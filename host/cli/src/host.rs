@@ -123,6 +123,8 @@ impl Host {
             // checks of journals.
             max_orchestrators: (room - room / 16).max(1),
             run_ahead: given.run_ahead.unwrap_or(default.run_ahead),
+            max_delay: given.max_delay.map_or(default.max_delay, HumanDuration::get),
+            max_queue: given.max_queue.map_or(default.max_queue, HumanDuration::get),
             clock,
             ..default
         };

@@ -53,6 +53,10 @@ pub(crate) struct Host {
     pub(crate) trust_forwarded: bool,
     pub(crate) read_only: bool,
     pub(crate) run_ahead: Option<bool>,
+    /// How long a start may wait before others are refused.
+    pub(crate) max_delay: Option<HumanDuration>,
+    /// How long attempts may wait before that.
+    pub(crate) max_queue: Option<HumanDuration>,
     pub(crate) max_activities: Option<u32>,
     pub(crate) max_orchestrators: Option<u32>,
     /// Where it is told that a saga is stuck.

@@ -8,14 +8,17 @@ use sagahost_core::{
     Command, Json, Millis, Post, Record, Repair, RuntimeStatus, Started, Tags, UndoId,
     check_instance_id, decode_chunk,
 };
-use sagahost_store::{InstanceRow, ListQuery, Page, Store, StoreError, Summary};
+use sagahost_store::{InstanceRow, ListQuery, Page, Summary};
 use sagahost_wasm::{ActivityCall, ActivityReport, Function, FunctionKind, Runtime};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::cell::{Message, Replace};
 use crate::children::deadline_from;
+use crate::dispatch::new_token;
 use crate::error::{CommandError, InvokeError, StartError};
+use crate::fair::Asker;
 use crate::lifecycle::Inner;
+use crate::places::Kind;
 use crate::stats::Stats;
 
 /// What is asked for at the start of an orchestration.
@@ -84,6 +87,7 @@ impl Engine {
     /// # Errors
     /// When it was not started; see [`StartError`].
     pub async fn start_instance(&self, request: StartRequest) -> Result<String, StartError> {
+        let _under_way = self.inner.gate.starts();
         let (id, started) = self.begin(request, Replace::Ended, false)?;
         started.await.unwrap_or(Err(StartError::ShuttingDown))?;
         Ok(id)
@@ -114,7 +118,10 @@ impl Engine {
         request.id = Some(id.clone());
         let ended = self.inner.waiters.wait(&id);
         let (_, started) = self.begin(request, Replace::Ended, true)?;
-        started.await.unwrap_or(Err(StartError::ShuttingDown))?;
+        {
+            let _under_way = self.inner.gate.starts();
+            started.await.unwrap_or(Err(StartError::ShuttingDown))?;
+        }
         let ended = tokio::time::timeout(longest, ended).await;
         Ok((id, ended.ok().and_then(Result::ok)))
     }
@@ -321,7 +328,7 @@ impl Engine {
     /// When the store failed.
     pub async fn status(&self, id: &str) -> Result<Option<InstanceRow>, CommandError> {
         let id = id.to_owned();
-        self.read(move |store| store.find(&id)).await
+        self.look_up(move |store| store.find(&id)).await
     }
 
     /// An instance's row and its whole journal.
@@ -361,17 +368,6 @@ impl Engine {
         self.read(move |store| store.list(&query)).await
     }
 
-    pub(crate) async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, CommandError> {
-        let store = self.inner.store.clone();
-        match tokio::task::spawn_blocking(move || read(&*store)).await {
-            Ok(found) => Ok(found?),
-            Err(error) => Err(CommandError::Store(error.to_string())),
-        }
-    }
-
     /// Runs one activity by itself, with the capabilities and limits it has
     /// in a saga, once.
     ///
@@ -408,7 +404,17 @@ impl Engine {
             digest: None,
             undone: None,
         };
-        Ok(self.inner.runtime.run_activity(call).await)
+        let asker = || Asker {
+            token: new_token(),
+            instance: id.as_str().into(),
+            code: "".into(),
+            is_undo: false,
+        };
+        let place = self.inner.place(Kind::Guest, name, asker).await;
+        let place = place.ok_or(InvokeError::ShuttingDown)?;
+        let report = self.inner.runtime.run_activity(call).await;
+        place.leave();
+        Ok(report)
     }
 
     /// Everything that becomes durable from now on. A listener that is too
@@ -419,7 +425,8 @@ impl Engine {
 
     /// Counters and sizes.
     pub fn stats(&self) -> Stats {
-        self.inner.counters.stats(self.inner.residents.count() as u64)
+        let inner = &self.inner;
+        inner.counters.stats(inner.residents.count() as u64, inner.places.waiting())
     }
 
     /// Whether the host can take work.
@@ -428,7 +435,7 @@ impl Engine {
     /// Why it cannot.
     pub fn ready(&self) -> Result<(), String> {
         self.open("the host is shutting down".to_owned())?;
-        self.inner.store.check_writable().map_err(|error| error.to_string())
+        self.inner.writer.check(&*self.inner.store).map_err(|error| error.to_string())
     }
 }
 

@@ -93,11 +93,11 @@ impl Inner {
             task: child.task,
             attempt: child.attempt,
         };
-        let (trace_parent, version) = {
+        let (trace_parent, version, of) = {
             let guest = guest::lock(&body.guest);
             let instance = guest.orchestration.instance();
             let span = instance.trace_parent(SpanOf::Task(child.task));
-            (Some(span), instance.started().version.clone())
+            (Some(span), instance.started().version.clone(), instance.started().name.clone())
         };
         let function = match self.runtime.function(&child.function) {
             Some(function) if function.kind == FunctionKind::Orchestrator => Some(function),
@@ -134,6 +134,7 @@ impl Inner {
         }
         let started = match started {
             Ok(started) => {
+                self.gate.has_child(&of, &started.name);
                 Ok((self.begin(&child.id, started.clone(), Replace::Nothing, false), started))
             }
             Err(message) => Err(Failure::host(FailureKind::NotStarted, message)),

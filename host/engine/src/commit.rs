@@ -10,7 +10,7 @@ use sagahost_core::{
 use sagahost_store::{InstanceKey, Summary, Write, Written};
 
 use crate::api::{Committed, Ended};
-use crate::cell::{Ack, Body, Cell, Message, Stopped, Token, Unshown};
+use crate::cell::{Ack, Body, Cell, Message, Out, Stopped, Token, Unshown};
 use crate::error::CommandError;
 use crate::guest;
 use crate::hold::weight;
@@ -327,9 +327,10 @@ impl Inner {
         let completed = matches!(guest.orchestration.instance().end(), Some(End::Completed(_)));
         let attempts = std::mem::take(&mut cell.lock().attempts);
         if !completed {
-            for stop in attempts.into_values().filter_map(|out| out.stop) {
-                // One that has just ended needs no stop.
-                let _ = stop.send(Stopped::Over);
+            for Out { token, stop, .. } in attempts.into_values() {
+                if let Some(stop) = stop {
+                    self.end_attempt(token, stop, Stopped::Over);
+                }
             }
         }
         self.tell_parent(&cell.id, &guest.orchestration);

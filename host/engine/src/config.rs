@@ -22,6 +22,12 @@ pub struct EngineConfig {
     /// Whether attempts that nothing was granted to begin before their steps
     /// are stored, and steps of such attempts are stored together.
     pub run_ahead: bool,
+    /// How long a start may wait for its first turn, and a write for the
+    /// store, before new starts are refused. Zero is for ever.
+    pub max_delay: Duration,
+    /// How long attempts may wait for their place before new starts of the
+    /// orchestrators that make them are refused. Zero is for ever.
+    pub max_queue: Duration,
     /// The time that the journals have.
     pub clock: Clock,
 }
@@ -47,6 +53,8 @@ impl Default for EngineConfig {
             max_orchestrators: 4096,
             hold: Duration::from_millis(100),
             run_ahead: true,
+            max_delay: Duration::from_secs(1),
+            max_queue: Duration::from_secs(10),
             clock: Clock::real(),
         }
     }

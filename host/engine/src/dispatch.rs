@@ -10,11 +10,34 @@ use sagahost_core::{
 use sagahost_wasm::{ActivityCall, ActivityReport, Ahead, HttpStep};
 use tokio::sync::oneshot;
 
-use crate::cell::{Body, Cell, Message, Out, Stopped, Token};
+use crate::cell::{Body, Cell, Message, Out, Stop, Stopped, Token};
+use crate::fair::Asker;
 use crate::guest;
 use crate::lifecycle::Inner;
 use crate::log::Source;
 use crate::metrics::{FunctionMetrics, Outcome};
+use crate::places::{Kind, Place, Waiting};
+
+/// An attempt that has yet to begin.
+pub(crate) struct Prepared {
+    id: Arc<str>,
+    execution: Arc<str>,
+    work: Work,
+    token: Token,
+    orchestrator: String,
+    call: ActivityCall,
+    ahead: Option<Ahead>,
+    stopped: oneshot::Receiver<Stopped>,
+    metrics: Arc<FunctionMetrics>,
+    /// Since when it waits for its place.
+    since: Instant,
+}
+
+/// A number that no other attempt of this process has.
+pub(crate) fn new_token() -> u64 {
+    static TOKENS: AtomicU64 = AtomicU64::new(0);
+    TOKENS.fetch_add(1, Ordering::Relaxed)
+}
 
 impl Inner {
     /// Takes out the attempts that may begin before what the turn made is
@@ -77,20 +100,47 @@ impl Inner {
             trace_parent,
             undone,
         };
-        let function = call.function.clone();
+        let number = new_token();
         let (stop, stopped) = oneshot::channel();
-        static TOKENS: AtomicU64 = AtomicU64::new(0);
-        let number = TOKENS.fetch_add(1, Ordering::Relaxed);
         let is_ahead = ahead.is_some();
         cell.lock().attempts.insert(work, Out { token: number, stop: Some(stop), ahead: is_ahead });
-        let (inner, id, execution) = (self.clone(), cell.id.clone(), body.execution.clone());
         self.counters.attempts.add(1);
         self.counters.attempts_open.add(1);
         let metrics = self.function_metrics(&call.function);
         metrics.running.add(1);
+        let (kind, function) = match call.function == HTTP_FUNCTION {
+            true => (Kind::Request, orchestrator.clone()),
+            false => (Kind::Guest, call.function.clone()),
+        };
+        let asker = || Asker {
+            token: number,
+            instance: cell.id.clone(),
+            code: orchestrator.as_str().into(),
+            is_undo: matches!(work, Work::Undo(_)),
+        };
+        let prepared = Prepared {
+            id: cell.id.clone(),
+            execution: body.execution.clone(),
+            work,
+            token: Token { number, is_ahead },
+            orchestrator: orchestrator.clone(),
+            call,
+            ahead,
+            stopped,
+            metrics,
+            since: Instant::now(),
+        };
+        self.queue(kind, &function, asker, Waiting::Attempt(Box::new(prepared)));
+    }
+
+    /// Runs an attempt that has its place.
+    pub(crate) fn run_attempt(self: &Arc<Self>, prepared: Prepared, place: Place) {
+        let inner = self.clone();
         tokio::spawn(async move {
+            let Prepared { id, execution, work, token, .. } = prepared;
+            let Prepared { orchestrator, call, ahead, stopped, metrics, since, .. } = prepared;
+            let (function, step, attempt) = (call.function.clone(), call.step, call.attempt);
             let begun = inner.clock().now();
-            let clock = Instant::now();
             let run = inner.attempt(orchestrator, call, ahead);
             let stopped = async {
                 match stopped.await {
@@ -101,37 +151,31 @@ impl Inner {
             };
             // Whichever is first: to drop the run ends its sandbox, before
             // anybody is told that it has ended.
-            let (started_at, outcome, logs) = tokio::select! {
+            let ended = tokio::select! {
                 biased;
-                report = run => (inner.clock().at(report.started_at), report.outcome, report.logs),
-                why = stopped => match why {
-                    Stopped::Over => {
-                        metrics.of(work).ended(Outcome::Canceled);
-                        return inner.attempt_over(&metrics, clock);
-                    }
-                    Stopped::Unwound => {
-                        let message = "the host ended this attempt, because its step is to be undone";
-                        let failure = Failure::host(FailureKind::Cancelled, message);
-                        (begun, Err(failure), Logs::default())
-                    }
-                },
+                report = run => {
+                    Ok((inner.clock().at(report.started_at), report.outcome, report.logs))
+                }
+                why = stopped => Err(why),
+            };
+            place.leave();
+            let (started_at, outcome, logs) = match ended {
+                Ok(report) => report,
+                Err(Stopped::Unwound) => (begun, Err(unwound()), Logs::default()),
+                Err(Stopped::Over) => {
+                    metrics.of(work).ended(Outcome::Canceled);
+                    return inner.attempt_over(&metrics, since);
+                }
             };
             inner.attempt_ended(metrics.of(work), &outcome);
-            if !is_ahead {
-                let source = Source {
-                    instance: &id,
-                    function: &function,
-                    step: Some(step.into()),
-                    attempt: Some(attempt),
-                };
+            if !token.is_ahead {
+                let (step, attempt) = (Some(step.into()), Some(attempt));
+                let source = Source { instance: &id, function: &function, step, attempt };
                 source.ended(outcome.as_ref().err(), &logs);
             }
             let command = Command::AttemptEnded { work, attempt, started_at, outcome, logs };
-            inner.deliver(
-                &id,
-                Message::Ended { execution, token: Some(Token { number, is_ahead }), command },
-            );
-            inner.attempt_over(&metrics, clock);
+            inner.deliver(&id, Message::Ended { execution, token: Some(token), command });
+            inner.attempt_over(&metrics, since);
         });
     }
 
@@ -159,6 +203,13 @@ impl Inner {
         self.runtime.call_http(step).await
     }
 
+    /// One that waits does not begin, because its host goes down.
+    pub(crate) fn never_began(&self, prepared: &Prepared) {
+        prepared.metrics.running.take(1);
+        self.counters.attempts_open.take(1);
+        self.quiet.notify_waiters();
+    }
+
     fn attempt_over(&self, metrics: &FunctionMetrics, begun: Instant) {
         metrics.running.take(1);
         metrics.took(begun.elapsed());
@@ -167,17 +218,48 @@ impl Inner {
     }
 
     /// Ends attempts whose steps are to be undone.
-    pub(crate) fn stop(&self, cell: &Cell, tasks: &[TaskId]) {
+    pub(crate) fn stop(self: &Arc<Self>, cell: &Cell, tasks: &[TaskId]) {
         if tasks.is_empty() {
             return;
         }
-        let mut state = cell.lock();
-        for task in tasks {
-            let out = state.attempts.get_mut(&Work::Step(*task));
-            if let Some(stop) = out.and_then(|out| out.stop.take()) {
-                // One that has just ended needs no stop.
-                let _ = stop.send(Stopped::Unwound);
-            }
+        let stops: Vec<_> = {
+            let mut state = cell.lock();
+            let outs = tasks.iter().filter_map(|task| {
+                let out = state.attempts.get_mut(&Work::Step(*task))?;
+                Some((out.token, out.stop.take()?))
+            });
+            outs.collect()
+        };
+        for (token, stop) in stops {
+            self.end_attempt(token, stop, Stopped::Unwound);
         }
     }
+
+    /// Ends an attempt that is out. The caller holds no cell's lock.
+    pub(crate) fn end_attempt(self: &Arc<Self>, token: u64, stop: Stop, why: Stopped) {
+        let Some(prepared) = self.take_waiting(token) else {
+            // One that has just ended needs no stop.
+            let _ = stop.send(why);
+            return;
+        };
+        let Prepared { id, execution, work, token, call, metrics, since, .. } = *prepared;
+        metrics.of(work).ended(Outcome::Canceled);
+        if why == Stopped::Unwound {
+            let command = Command::AttemptEnded {
+                work,
+                attempt: call.attempt,
+                started_at: self.clock().now(),
+                outcome: Err(unwound()),
+                logs: Logs::default(),
+            };
+            self.deliver(&id, Message::Ended { execution, token: Some(token), command });
+        }
+        self.attempt_over(&metrics, since);
+    }
+}
+
+/// What an attempt comes to whose step is to be undone.
+fn unwound() -> Failure {
+    let message = "the host ended this attempt, because its step is to be undone";
+    Failure::host(FailureKind::Cancelled, message)
 }

@@ -1,5 +1,7 @@
 //! What can go wrong, said for the person who asked.
 
+use std::time::Duration;
+
 use sagahost_core::{BadInstanceId, Rejected, RuntimeStatus, UndoId};
 
 /// The engine cannot start.
@@ -43,12 +45,56 @@ pub enum StartError {
         /// The id.
         id: String,
     },
+    /// More is asked of the host than it can do.
+    #[error(
+        "the host has more to do than it can: {}; nothing was started. Try again in {} s", .what.because(*.delay), seconds(*.retry_after)
+    )]
+    Overloaded {
+        /// What makes starts wait.
+        what: Overload,
+        /// How long.
+        delay: Duration,
+        /// When to try again; between 1 and 30 seconds from now.
+        retry_after: Duration,
+    },
     /// It could not be stored, and was not started.
     #[error("the orchestration could not be stored and was not started: {0}")]
     Store(String),
     /// The host is going down.
     #[error("the host is shutting down and takes no new work")]
     ShuttingDown,
+}
+
+/// What there is too much of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// Starts that wait for their first turn.
+    Turns,
+    /// Writes that wait for the store.
+    Writes,
+    /// Starts that are under way at the same time.
+    Starts,
+    /// Attempts of this function, which wait for their place.
+    Function(String),
+}
+
+impl Overload {
+    fn because(&self, delay: Duration) -> String {
+        let delay = delay.as_secs_f64();
+        match self {
+            Overload::Turns => format!("a start waits {delay:.1} s until its code first runs"),
+            Overload::Writes => format!("what is to be stored waits {delay:.1} s for the disk"),
+            Overload::Starts => "too many starts are under way at the same time".to_owned(),
+            Overload::Function(name) => format!(
+                "attempts of '{name}', which this orchestrator needs, wait {delay:.1} s for their turn"
+            ),
+        }
+    }
+}
+
+/// Rounded up.
+fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 fn known_orchestrators(known: &[String]) -> String {

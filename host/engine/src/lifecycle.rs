@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use sagahost_core::{Millis, SagaState};
-use sagahost_store::{InstanceKey, ListQuery, Owner, Store};
+use sagahost_store::{InstanceKey, ListQuery, Owner, Store, StoreError};
 use sagahost_wasm::Runtime;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio::task::JoinHandle;
 
 use crate::api::{Committed, Engine};
@@ -18,9 +18,12 @@ use crate::config::EngineConfig;
 use crate::entity::Entities;
 use crate::error::EngineError;
 use crate::flush::HeldBack;
+use crate::load_gate::{Bounds, LoadGate};
 use crate::metrics::Counters;
 use crate::observe::Observer;
 use crate::overview::{self, Counted};
+use crate::places::{self, Places};
+use crate::reads::Reads;
 use crate::residents::Residents;
 use crate::schedule::Schedule;
 use crate::skip;
@@ -33,6 +36,11 @@ use crate::writer::Writer;
 /// some. (It then reads them from the store.)
 const LISTENER_BACKLOG: usize = 1024;
 
+/// How many instances that only time, or a start of the host, has woken are
+/// loaded at once. There may be very many of them, and who asks for something
+/// now is not to wait for all.
+const LOADED_AT_ONCE: usize = 4;
+
 /// What all handles of an engine share.
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
@@ -43,6 +51,11 @@ pub(crate) struct Inner {
     pub(crate) cells: Cells,
     pub(crate) entities: Entities,
     pub(crate) residents: Residents,
+    pub(crate) places: Places,
+    pub(crate) gate: Arc<LoadGate>,
+    pub(crate) reads: Reads,
+    /// The places of those that are [`LOADED_AT_ONCE`].
+    pub(crate) loading: Semaphore,
     pub(crate) timers: Timers,
     pub(crate) held: HeldBack,
     pub(crate) waiters: Waiters,
@@ -72,7 +85,8 @@ impl Inner {
 
 impl Engine {
     /// Takes over the store and goes on with what an earlier host left: timers
-    /// are set, and attempts that were out are made again.
+    /// are set, and attempts that were out are made again. Both begin now, and
+    /// go on beside what is asked for meanwhile, however many there are.
     ///
     /// # Errors
     /// When the store cannot be taken over or read.
@@ -86,16 +100,23 @@ impl Engine {
         let counters = Arc::new(Counters::default());
         count_stuck(&*store, &counters)?;
         let working = Arc::new(AtomicUsize::new(0));
-        let writer = Writer::start(store.clone(), owner, counters.clone(), working.clone())
+        let bounds = Bounds { delay: config.max_delay, queue: config.max_queue };
+        let gate = Arc::new(LoadGate::new(bounds));
+        let shared = (counters.clone(), gate.clone());
+        let writer = Writer::start(store.clone(), owner, shared, working.clone())
             .map_err(EngineError::Thread)?;
         let background = Background::start().map_err(EngineError::Thread)?;
         let inner = Arc::new(Inner {
             writer,
             background,
+            places: Places::new(&runtime),
+            gate,
+            reads: Reads::default(),
             runtime,
             cells: Cells::default(),
             entities: Entities::default(),
             residents: Residents::new(&config),
+            loading: Semaphore::new(LOADED_AT_ONCE),
             timers: Timers::default(),
             held: HeldBack::default(),
             waiters: Waiters::default(),
@@ -113,12 +134,18 @@ impl Engine {
             config,
             store,
         });
-        for wakeup in inner.store.wakeups()? {
-            inner.timers.set(wakeup.at, wakeup.id.into());
-        }
         tokio::spawn({
             let inner = inner.clone();
-            async move { inner.timers.run(inner.clock(), |id| inner.deliver(&id, Message::Wake)).await }
+            async move { set_timers(&inner).await }
+        });
+        tokio::spawn({
+            let inner = inner.clone();
+            async move {
+                loop {
+                    let id = inner.timers.next(inner.clock()).await;
+                    inner.wake(&id).await;
+                }
+            }
         });
         tokio::spawn({
             let inner = inner.clone();
@@ -128,6 +155,7 @@ impl Engine {
             let inner = inner.clone();
             async move { recover(&inner).await }
         });
+        tokio::spawn(places::attend(inner.clone()));
         tokio::spawn(overview::sample(inner.clone()));
         if inner.clock().is_movable() {
             tokio::spawn(skip::keep_noted(inner.clone()));
@@ -141,6 +169,7 @@ impl Engine {
     pub async fn shutdown(&self, grace: Duration) -> bool {
         let inner = &self.inner;
         inner.stopping.store(true, Ordering::SeqCst);
+        inner.leave_waiting();
         let quiet = async {
             loop {
                 let something_ended = inner.quiet.notified();
@@ -177,23 +206,63 @@ fn count_stuck(store: &dyn Store, counters: &Counters) -> Result<(), EngineError
     }
 }
 
+impl Inner {
+    /// Wakes an instance, and waits where many that were woken are still to be
+    /// loaded: else each of them would be a task that waits.
+    async fn wake(self: &Arc<Self>, id: &str) {
+        self.deliver(id, Message::Wake);
+        // An error would mean that it is closed, which it never is.
+        drop(self.loading.acquire().await);
+    }
+}
+
+/// A page of what is stored, tried again until it can be read. `None` where
+/// the host is going down.
+async fn page<T: Send + 'static>(
+    inner: &Inner,
+    what: &str,
+    read: impl Fn(&dyn Store) -> Result<Vec<T>, StoreError> + Clone + Send + 'static,
+) -> Option<Vec<T>> {
+    loop {
+        let (store, read) = (inner.store.clone(), read.clone());
+        match tokio::task::spawn_blocking(move || read(&*store)).await {
+            Ok(Ok(page)) => return Some(page),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot read {what}; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+/// How many rows are read at once of those that a start goes through.
+const PAGE: u32 = 500;
+
+/// Sets the timers that are stored, the earliest first. Those of instances that
+/// change meanwhile are set as that is stored; some are set twice, which is
+/// harmless.
+async fn set_timers(inner: &Inner) {
+    let mut after = None;
+    loop {
+        let read = move |store: &dyn Store| store.wakeups_after(after, PAGE);
+        let Some(page) = page(inner, "which timers are set", read).await else { return };
+        let Some(last) = page.last() else { return };
+        after = Some((last.at, last.key));
+        for wakeup in page {
+            inner.timers.set(wakeup.at, wakeup.id.into());
+        }
+    }
+}
+
 /// Goes on with the instances whose activities were open when the last host
 /// ended.
 async fn recover(inner: &Arc<Inner>) {
-    const PAGE: u32 = 500;
     let mut after = InstanceKey(0);
     loop {
-        let store = inner.store.clone();
-        let page = tokio::task::spawn_blocking(move || store.busy(after, PAGE)).await;
-        let page = match page {
-            Ok(Ok(page)) => page,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "cannot read which instances to go on with; trying again");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                continue;
-            }
-            Err(_) => return,
-        };
+        let read = move |store: &dyn Store| store.busy(after, PAGE);
+        let page = page(inner, "which instances to go on with", read).await;
+        let Some(page) = page else { return };
         let Some(last) = page.last() else {
             inner.counters.going.complete();
             return;
@@ -201,7 +270,7 @@ async fn recover(inner: &Arc<Inner>) {
         after = last.key;
         inner.counters.going.busy(&page);
         for instance in page {
-            inner.deliver(&instance.id, Message::Wake);
+            inner.wake(&instance.id).await;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Bringing an instance back from its journal.
 
 use sagahost_core::{Command, Orchestration, SagaState};
-use sagahost_store::InstanceRow;
+use sagahost_store::{InstanceRow, StoreError};
 
 use crate::cell::{Body, Cell};
 use crate::error::CommandError;
@@ -31,15 +31,34 @@ impl NotLoaded {
 
 impl Inner {
     /// An instance that has not ended, or still has something to send; any, if
-    /// `ended`.
-    pub(crate) async fn load(&self, cell: &Cell, ended: bool) -> Result<Box<Body>, NotLoaded> {
-        let (row, chunks) = self.read_instance(&cell.id).await?;
-        let status = row.summary.status;
-        if status.is_terminal() && !row.summary.busy && !ended {
-            return Err(NotLoaded::Ended(status));
-        }
-        let mut orchestration =
-            Orchestration::load(&chunks).map_err(|error| NotLoaded::Damaged(error.to_string()))?;
+    /// `ended`. Where nobody asked for it, but its time has come (`woken`), it
+    /// waits for others of that kind.
+    pub(crate) async fn load(
+        &self,
+        cell: &Cell,
+        ended: bool,
+        woken: bool,
+    ) -> Result<Box<Body>, NotLoaded> {
+        let place = match woken {
+            true => self.loading.acquire().await.ok(),
+            false => None,
+        };
+        let (store, id) = (self.store.clone(), cell.id.clone());
+        // A long journal takes its time to decode as well.
+        let read = move || {
+            let Some(row) = store.find(&id)? else { return Ok(Err(NotLoaded::NotFound)) };
+            let status = row.summary.status;
+            if status.is_terminal() && !row.summary.busy && !ended {
+                return Ok(Err(NotLoaded::Ended(status)));
+            }
+            let chunks = store.journal(row.key, 0)?;
+            Ok(match Orchestration::load(&chunks) {
+                Ok(orchestration) => Ok((row, orchestration)),
+                Err(error) => Err(NotLoaded::Damaged(error.to_string())),
+            })
+        };
+        let (row, mut orchestration) = blocking(read).await??;
+        drop(place);
         orchestration.at(self.clock().now());
         let alive = cell.lock().attempts.keys().copied().collect();
         // Only what somebody asked for is ever rejected.
@@ -91,13 +110,17 @@ impl Inner {
             let chunks = store.journal(row.key, 0)?;
             Ok(Some((row, chunks)))
         };
-        match tokio::task::spawn_blocking(read).await {
-            Ok(Ok(Some(found))) => Ok(found),
-            Ok(Ok(None)) => Err(NotLoaded::NotFound),
-            Ok(Err::<_, sagahost_store::StoreError>(error)) => {
-                Err(NotLoaded::Unavailable(error.to_string()))
-            }
-            Err(error) => Err(NotLoaded::Unavailable(error.to_string())),
-        }
+        blocking(read).await?.ok_or(NotLoaded::NotFound)
+    }
+}
+
+/// Reads on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, NotLoaded> {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) => Err(NotLoaded::Unavailable(error.to_string())),
+        Err(error) => Err(NotLoaded::Unavailable(error.to_string())),
     }
 }

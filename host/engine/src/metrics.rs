@@ -230,6 +230,8 @@ pub(crate) struct Counters {
     /// The writes of each transaction.
     pub(crate) commit_writes: Histogram,
     pub(crate) queued: Counter,
+    /// Starts that were refused because the host had too much to do.
+    pub(crate) refused: Counter,
     pub(crate) store_failures: Counter,
     pub(crate) attempts: Counter,
     pub(crate) ahead: Counter,
@@ -264,6 +266,7 @@ impl Default for Counters {
             commit_time: Histogram::new(TIMES),
             commit_writes: Histogram::new(COUNTS),
             queued: Counter::default(),
+            refused: Counter::default(),
             store_failures: Counter::default(),
             attempts: Counter::default(),
             ahead: Counter::default(),
@@ -308,7 +311,7 @@ impl Counters {
         }
     }
 
-    pub(crate) fn stats(&self, residents: u64) -> Stats {
+    pub(crate) fn stats(&self, residents: u64, attempts_waiting: u64) -> Stats {
         let sagas = self.sagas.all();
         let sum = |of: fn(&SagaMetrics) -> &Counter| sagas.iter().map(|(_, it)| of(it).get()).sum();
         let stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
@@ -324,6 +327,8 @@ impl Counters {
             commits: self.commits.get(),
             attempts: self.attempts.get(),
             attempts_open: self.attempts_open.get(),
+            attempts_waiting,
+            starts_refused: self.refused.get(),
             ahead: self.ahead.get(),
             stuck: stuck.values().sum(),
             replays: self.replays.get(),

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sagahost_core::{Event, Millis, Record};
-use sagahost_store::{Store, Write};
+use sagahost_store::{InstanceKey, Store, Write};
 
 use crate::api::Engine;
 use crate::clock::Clock;
@@ -78,8 +78,8 @@ impl Engine {
     pub async fn skip_to_next(&self) -> Result<Skipped, SkipError> {
         let from = self.movable()?.now();
         let store_first = move |store: &dyn Store| {
-            let wakeups = store.wakeups()?;
-            Ok(wakeups.into_iter().find(|wakeup| wakeup.at > from))
+            let after = (from, InstanceKey(i64::MAX));
+            Ok(store.wakeups_after(Some(after), 1)?.into_iter().next())
         };
         let wakeup = self.read(store_first).await?;
         let firing = self.next_firing();

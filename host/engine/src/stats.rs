@@ -28,6 +28,10 @@ pub struct Stats {
     pub ahead: u64,
     /// Attempts running or waiting for a place now.
     pub attempts_open: u64,
+    /// Those of them that wait for a place.
+    pub attempts_waiting: u64,
+    /// Starts that were refused because the host had too much to do.
+    pub starts_refused: u64,
     /// Sagas that need a person now.
     pub stuck: u64,
     /// Orchestrators rebuilt from their journals.

@@ -44,23 +44,22 @@ impl Timers {
         }
     }
 
-    /// Calls `wake` for each instance when it is due, for ever.
-    pub(crate) async fn run(&self, clock: &Clock, wake: impl Fn(Arc<str>)) {
+    /// Waits until the next instance is due.
+    pub(crate) async fn next(&self, clock: &Clock) -> Arc<str> {
         loop {
-            match self.due(clock.now()) {
-                Ok(id) => wake(id),
-                Err(next) => {
-                    let reached = async {
-                        match next {
-                            Some(at) => clock.reached(at).await,
-                            None => std::future::pending().await,
-                        }
-                    };
-                    tokio::select! {
-                        () = reached => {}
-                        () = self.earlier.notified() => {}
-                    }
+            let next = match self.due(clock.now()) {
+                Ok(id) => return id,
+                Err(next) => next,
+            };
+            let reached = async {
+                match next {
+                    Some(at) => clock.reached(at).await,
+                    None => std::future::pending().await,
                 }
+            };
+            tokio::select! {
+                () = reached => {}
+                () = self.earlier.notified() => {}
             }
         }
     }

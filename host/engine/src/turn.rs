@@ -49,7 +49,10 @@ pub(crate) enum After {
 }
 
 /// Works off a cell's inbox until it is empty.
-async fn work(inner: Arc<Inner>, cell: Arc<Cell>) {
+async fn work(inner: Arc<Inner>, cell: Arc<Cell>, start: Option<Duration>) {
+    if let Some(came) = start {
+        inner.gate.turn_begins(came);
+    }
     let mut pause = FIRST_PAUSE;
     let mut stood_back = false;
     loop {
@@ -106,6 +109,11 @@ fn is_for_ended(message: &Message) -> bool {
         Message::Asked { command, .. } if is_named(command) => true,
         message => is_rewind(message),
     }
+}
+
+/// Whether nobody asked for anything: its time has come, or the host has started.
+fn is_woken(batch: &[Message]) -> bool {
+    batch.iter().all(|message| matches!(message, Message::Wake))
 }
 
 /// What is to be shown of an attempt that ran ahead; nothing where there is
@@ -187,8 +195,9 @@ impl Inner {
                 _ => {}
             };
         }
+        let is_start = matches!(message, Message::Start { .. });
         if let Some(cell) = self.cells.deliver(id, message) {
-            self.set_to_work(cell);
+            self.set_to_work(cell, is_start.then(|| self.gate.turn_queued()));
         }
     }
 
@@ -206,14 +215,15 @@ impl Inner {
             state.inbox.push(Message::Flush);
             state.working = true;
             drop(state);
-            self.set_to_work(cell);
+            self.set_to_work(cell, None);
         }
     }
 
-    fn set_to_work(self: &Arc<Self>, cell: Arc<Cell>) {
+    /// `start` is when a start came that waits for it.
+    fn set_to_work(self: &Arc<Self>, cell: Arc<Cell>, start: Option<Duration>) {
         // Counted before the task runs, so that a shutdown waits for it.
         self.working.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(work(self.clone(), cell));
+        tokio::spawn(work(self.clone(), cell, start));
     }
 
     async fn turn(
@@ -237,7 +247,7 @@ impl Inner {
             None if batch.iter().all(|message| matches!(message, Message::Flush)) => {
                 return After::Drop;
             }
-            None => match self.load(cell, batch.iter().any(is_for_ended)).await {
+            None => match self.load(cell, batch.iter().any(is_for_ended), is_woken(&batch)).await {
                 Ok(body) => body,
                 Err(NotLoaded::Unavailable(error)) => {
                     return self.store_failed(&cell.id, batch, &error);

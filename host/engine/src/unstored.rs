@@ -14,14 +14,17 @@ use crate::writer::WriteFailure;
 
 impl Inner {
     /// Ends the attempts whose steps were not stored, and forgets them.
-    pub(crate) fn roll_back(&self, cell: &Cell) {
+    pub(crate) fn roll_back(self: &Arc<Self>, cell: &Cell) {
+        let mut stops = Vec::new();
         cell.lock().attempts.retain(|_, out| {
             if let (true, Some(stop)) = (out.ahead, out.stop.take()) {
-                // One that has just ended needs no stop.
-                let _ = stop.send(Stopped::Over);
+                stops.push((out.token, stop));
             }
             !out.ahead
         });
+        for (token, stop) in stops {
+            self.end_attempt(token, stop, Stopped::Over);
+        }
     }
 
     /// The store did not take what the turn made.

@@ -9,7 +9,7 @@ mod failing;
 use std::sync::atomic::Ordering;
 
 use bed::*;
-use sagahost_core::RuntimeStatus;
+use sagahost_core::{Event, RuntimeStatus};
 use sagahost_engine::{CommandError, EngineConfig, StartError};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,4 +134,41 @@ async fn one_that_waits_over_and_over_leaves_no_trace_of_each_time() {
     let request = request("TestSequence", None, input);
     let (_, ended) = engine.start_and_wait(request, PATIENCE).await.unwrap();
     assert_eq!(ended.unwrap().output, Some(json("1099")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_earlier_engine_left_goes_on_though_it_cannot_be_read_at_first() {
+    // More than are read at once.
+    const TIMERS: u32 = 520;
+    let Bed { engine, store, .. } = bed(100).await;
+    for n in 0..TIMERS {
+        let (id, input) = (format!("r{n}"), r#"{"seconds":2,"message":"now"}"#);
+        engine.start_instance(request("Reminder", Some(&id), input)).await.unwrap();
+    }
+    let input = r#"{"activity":"TestSleep","input":{"ms":3600000}}"#;
+    engine.start_instance(request("TestCallOne", Some("cut-off"), input)).await.unwrap();
+    store.unreadable.store(3, Ordering::SeqCst);
+    let Bed { engine: next, .. } = bed_on(store, 100, EngineConfig::default()).await;
+    drop(engine);
+
+    // It is here at once.
+    let (_, ended) =
+        next.start_and_wait(request("FanOut", None, "[1,2,3]"), PATIENCE).await.unwrap();
+    assert_eq!(ended.unwrap().output, Some(json("14")));
+    for n in 0..TIMERS {
+        let ended = next.wait(&format!("r{n}"), PATIENCE).await.unwrap().unwrap();
+        assert_eq!(ended.status, RuntimeStatus::Completed, "r{n}");
+    }
+    // Of what was cut off, the step was begun anew.
+    let begun = std::time::Instant::now();
+    loop {
+        let row = next.status("cut-off").await.unwrap().unwrap();
+        let records = next.history("cut-off").await.unwrap().unwrap().1;
+        if records.iter().any(|record| matches!(record.1, Event::AttemptLost { .. })) {
+            assert_eq!(row.summary.status, RuntimeStatus::Running);
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{records:?}");
+        tokio::task::yield_now().await;
+    }
 }

@@ -104,6 +104,13 @@ impl From<StartError> for ApiError {
             StartError::BadId(_) => Self::bad_request("BadInstanceId", message),
             StartError::BadInput { .. } => Self::bad_request("BadInput", message),
             StartError::Exists { .. } => Self::new(StatusCode::CONFLICT, "InstanceExists", message),
+            StartError::Overloaded { retry_after, .. } => {
+                let seconds = retry_after.as_millis().div_ceil(1000);
+                ApiError {
+                    retry_after: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
+                    ..Self::unavailable("Overloaded", message)
+                }
+            }
             StartError::Store(_) => Self::unavailable("StoreFailed", message),
             StartError::ShuttingDown => Self::unavailable("ShuttingDown", message),
         }

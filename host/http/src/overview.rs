@@ -1,6 +1,7 @@
 //! What the pages show of the host: who asks, how it does, and its functions.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -95,6 +96,11 @@ struct Limits {
     logs_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<u32>,
+    /// As it stands in the manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reuse: Option<u32>,
 }
 
 /// Every function, by name.
@@ -131,7 +137,7 @@ pub(crate) async fn functions(
                 deployed_via: if over_network { "api" } else { "folder" },
                 capabilities: capabilities(settings, may_manage),
                 runs_ahead: (function.kind == FunctionKind::Activity)
-                    .then(|| engine.runs_ahead() && settings.grants_nothing()),
+                    .then(|| engine.runs_ahead() && settings.may_run_ahead()),
                 stats: engine.function_figures(&function.name, function.kind),
             }
         })
@@ -160,6 +166,8 @@ fn capabilities(settings: &FunctionSettings, may_manage: bool) -> Capabilities<'
             output_bytes: settings.output,
             logs_bytes: settings.logs,
             concurrency: settings.concurrency,
+            rate: settings.rate.map(|rate| rate.to_string()),
+            reuse: settings.reuse.map(NonZeroU32::get),
         },
     }
 }

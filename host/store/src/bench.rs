@@ -1,6 +1,9 @@
 //! What the store alone can do: the mark that a whole host is measured by. And
 //! stores of a size that lists are measured with.
 
+mod copies;
+mod shape;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,11 +13,18 @@ use crate::{
     Counters, InstanceKey, NewInstance, SqliteStore, Store, StoreError, Summary, Write, Written,
 };
 
+pub use copies::{Copied, copies};
+pub use shape::{RawShape, raw_commits, raw_sagas};
+
 /// What [`raw_rate`] measured.
 #[derive(Clone, Copy, Debug)]
 pub struct RawRate {
     /// How long it took, all commits included, opening the store not.
     pub elapsed: Duration,
+    /// How long the longest commit took.
+    pub longest: Duration,
+    /// How large the log became.
+    pub log_bytes: u64,
     /// How many sagas were written.
     pub sagas: u64,
     /// What the store counted.
@@ -26,6 +36,20 @@ impl RawRate {
     pub fn per_second(&self) -> f64 {
         self.sagas as f64 / self.elapsed.as_secs_f64()
     }
+}
+
+/// What [`raw_rate_of`] writes.
+#[derive(Clone, Copy, Debug)]
+pub struct RawLoad {
+    /// How many sagas.
+    pub sagas: u64,
+    /// How many writes a commit has.
+    pub batch: usize,
+    /// How long each of the two chunks of a saga is.
+    pub chunk_bytes: usize,
+    /// Whether the ids are in no order, as a client may choose them; those that
+    /// the host makes grow with time.
+    pub random_ids: bool,
 }
 
 /// Writes what `sagas` sagas of two activities write, with no wasm and no
@@ -42,20 +66,39 @@ pub fn raw_rate(
     batch: usize,
     chunk_bytes: usize,
 ) -> Result<RawRate, StoreError> {
+    raw_rate_of(dir, RawLoad { sagas, batch, chunk_bytes, random_ids: false })
+}
+
+/// The same with ids in either order, also in a store that [`fill`] has filled.
+///
+/// # Errors
+/// Those of the store.
+pub fn raw_rate_of(dir: &Path, load: RawLoad) -> Result<RawRate, StoreError> {
+    let RawLoad { sagas, batch, chunk_bytes, random_ids } = load;
     let store = SqliteStore::open(dir)?;
     let owner = store.claim()?;
     let chunk = vec![b' '; chunk_bytes];
     let mut writes = Vec::with_capacity(batch);
     let mut keys: Vec<InstanceKey> = Vec::with_capacity(batch);
     let mut next = 0;
+    let mut longest = Duration::ZERO;
+    let mut log_bytes = 0;
+    let mut commit = |writes: &[Write]| {
+        let begun = Instant::now();
+        let written = store.commit(owner, writes)?;
+        longest = longest.max(begun.elapsed());
+        let log = std::fs::metadata(dir.join("sagahost.db-wal"));
+        log_bytes = log_bytes.max(log.map_or(0, |log| log.len()));
+        Ok::<_, StoreError>(written)
+    };
 
     let start = Instant::now();
     while next < sagas {
         let wave = (sagas - next).min(batch.max(1) as u64);
         writes.clear();
-        writes.extend((next..next + wave).map(|n| create(n, chunk.clone())));
+        writes.extend((next..next + wave).map(|n| create(n, random_ids, chunk.clone())));
         next += wave;
-        let created = store.commit(owner, &writes)?;
+        let created = commit(&writes)?;
         keys.clear();
         keys.extend(created.into_iter().filter_map(|written| match written {
             Ok(Written::Created(key)) => Some(key),
@@ -63,9 +106,10 @@ pub fn raw_rate(
         }));
         writes.clear();
         writes.extend(keys.iter().map(|key| finish(*key, chunk.clone())));
-        store.commit(owner, &writes)?;
+        commit(&writes)?;
     }
-    Ok(RawRate { elapsed: start.elapsed(), sagas, counters: store.counters() })
+    let elapsed = start.elapsed();
+    Ok(RawRate { elapsed, longest, log_bytes, sagas, counters: store.counters() })
 }
 
 /// Writes so many instances into an empty store, as they are after a month: of
@@ -132,13 +176,17 @@ fn ended(number: u64, created: Millis) -> Write {
     }
 }
 
-fn create(number: u64, chunk: Vec<u8>) -> Write {
+fn create(number: u64, random_id: bool, chunk: Vec<u8>) -> Write {
     // Ids in the shape of those the host makes: 32 hex digits, growing with
     // time, the rest random.
     let random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let id = match random_id {
+        false => format!("{number:016x}{random:016x}"),
+        true => format!("{random:016x}{number:016x}"),
+    };
     Write::Create {
         new: NewInstance {
-            id: format!("{number:016x}{random:016x}"),
+            id,
             name: "OrderSaga".to_owned(),
             input: input(number),
             created: number,

@@ -151,7 +151,11 @@ impl Store for MemoryStore {
             .collect())
     }
 
-    fn wakeups(&self) -> Result<Vec<Wakeup>, StoreError> {
+    fn wakeups_after(
+        &self,
+        after: Option<(Millis, InstanceKey)>,
+        limit: u32,
+    ) -> Result<Vec<Wakeup>, StoreError> {
         let state = self.state();
         let mut wakeups: Vec<Wakeup> = state
             .instances
@@ -160,8 +164,10 @@ impl Store for MemoryStore {
             .filter_map(|row| {
                 Some(Wakeup { key: row.key, id: row.id.clone(), at: row.summary.wake_at? })
             })
+            .filter(|wakeup| after.is_none_or(|after| (wakeup.at, wakeup.key) > after))
             .collect();
         wakeups.sort_by_key(|wakeup| (wakeup.at, wakeup.key));
+        wakeups.truncate(limit.max(1) as usize);
         Ok(wakeups)
     }
 

@@ -4,7 +4,8 @@ use sagahost_core::Millis;
 
 use crate::{
     BoardPage, BoardQuery, Counters, Histogram, HistogramQuery, InstanceKey, InstanceRef,
-    InstanceRow, ListQuery, Owner, Page, Stats, StoreError, Wakeup, Write, WriteError, Written,
+    InstanceRow, ListQuery, MAX_PAGE, Owner, Page, Stats, StoreError, Wakeup, Write, WriteError,
+    Written,
 };
 
 /// Where sagas are kept.
@@ -92,12 +93,34 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be read.
     fn busy(&self, after: InstanceKey, limit: u32) -> Result<Vec<InstanceRef>, StoreError>;
 
-    /// All that has to be woken at some time, whatever its status is, entities
-    /// as well, earliest first.
+    /// What has to be woken at some time, whatever its status is, entities as
+    /// well, in the order of the times, and of the keys where they are the same.
+    /// `limit` rows at a time (at least 1); go on after the last one, until
+    /// there are none.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn wakeups(&self) -> Result<Vec<Wakeup>, StoreError>;
+    fn wakeups_after(
+        &self,
+        after: Option<(Millis, InstanceKey)>,
+        limit: u32,
+    ) -> Result<Vec<Wakeup>, StoreError>;
+
+    /// All of these.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn wakeups(&self) -> Result<Vec<Wakeup>, StoreError> {
+        let mut wakeups: Vec<Wakeup> = Vec::new();
+        loop {
+            let after = wakeups.last().map(|last| (last.at, last.key));
+            let page = self.wakeups_after(after, MAX_PAGE)?;
+            if page.is_empty() {
+                return Ok(wakeups);
+            }
+            wakeups.extend(page);
+        }
+    }
 
     /// The note of this name; see [`Write::SetNote`].
     ///

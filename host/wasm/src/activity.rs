@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use sagahost_core::{Failure, FailureKind, Json, Logs, Millis, TaskId, UndoneStep};
+use tokio::sync::Semaphore;
 use wasmtime::Store;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Instance, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use crate::bindings::{self, RunParams, RunResult};
@@ -15,8 +16,9 @@ use crate::config::LOG_BUDGET;
 use crate::engines::Hosting;
 use crate::guest::{Guest, Role};
 use crate::http::Outbound;
-use crate::load::Prepared;
+use crate::load::{Loaded, Prepared};
 use crate::meter::{MemoryLimit, Meter, Metered};
+use crate::reuse::Kept;
 use crate::rules::{Access, FunctionSettings};
 use crate::traps::{self, End};
 
@@ -103,81 +105,142 @@ impl Attempt {
     }
 }
 
+/// A guest and what it has been given, for one attempt; for several, one after
+/// the other, where its rule says `reuse`.
+pub(crate) struct Sandbox {
+    store: Store<Guest>,
+    /// None before its first attempt.
+    instance: Option<Instance>,
+    stdout: Arc<Mutex<Capture>>,
+    stderr: Arc<Mutex<Capture>>,
+    /// How many attempts it has served.
+    served: u32,
+}
+
+impl Sandbox {
+    fn new(hosting: &Hosting, settings: &FunctionSettings) -> Result<Self, String> {
+        let stdout = Arc::new(Mutex::new(Capture::new(0)));
+        let stderr = Arc::new(Mutex::new(Capture::new(0)));
+        let guest = Guest {
+            wasi: wasi(settings, &stdout, &stderr)?,
+            http: Default::default(),
+            outbound: Outbound::default(),
+            table: ResourceTable::new(),
+            memory: MemoryLimit::new(settings.memory),
+            meter: Arc::new(Meter::new(settings.cpu)),
+            role: Role::Idle,
+        };
+        let store = guest.store(&hosting.engine);
+        Ok(Sandbox { store, instance: None, stdout, stderr, served: 0 })
+    }
+
+    /// Makes it the sandbox of this attempt.
+    fn begin(&mut self, settings: &FunctionSettings, call: ActivityCall, deadline: Millis) {
+        let logs = usize::try_from(settings.logs).unwrap_or(usize::MAX);
+        *lock(&self.stdout) = Capture::new(logs);
+        *lock(&self.stderr) = Capture::new(logs);
+        self.served += 1;
+        if self.served > 1 {
+            // The epoch went on without it.
+            self.store.set_epoch_deadline(1);
+        }
+        let guest = self.store.data_mut();
+        guest.meter = Arc::new(Meter::new(settings.cpu));
+        guest.outbound = Outbound {
+            granted: settings.http.clone().into(),
+            trace_parent: call.trace_parent.as_deref().and_then(|text| text.parse().ok()),
+            notes: Some(self.stderr.clone()),
+        };
+        let stderr = self.stderr.clone();
+        guest.role = Role::Activity(Box::new(Attempt { deadline, call, stderr }));
+    }
+
+    async fn enter(
+        &mut self,
+        hosting: &Hosting,
+        prepared: &Prepared,
+        name: &str,
+        input: &str,
+    ) -> wasmtime::Result<Result<String, bindings::types::Failure>> {
+        let store = &mut self.store;
+        let instance = match self.instance {
+            Some(instance) => instance,
+            None => {
+                let begun = Instant::now();
+                let instance = prepared.pre.instantiate_async(&mut *store).await?;
+                hosting.instantiation.observe_time(begun.elapsed());
+                *self.instance.insert(instance)
+            }
+        };
+        let run =
+            instance.get_typed_func::<RunParams<'_>, RunResult>(&mut *store, &prepared.run)?;
+        let (result,) = run.call_async(store, (name, input)).await?;
+        Ok(result)
+    }
+}
+
+/// Where idle instances of the function wait.
+pub(crate) struct Spare<'a> {
+    pub(crate) kept: &'a Arc<Kept>,
+    /// How many may wait, of all functions together.
+    pub(crate) room: &'a Arc<Semaphore>,
+    /// How long one may wait.
+    pub(crate) longest: Duration,
+}
+
 /// Runs the attempt to its end, whatever that is.
 pub(crate) async fn run(
     hosting: &Hosting,
+    loaded: &Arc<Loaded>,
     prepared: &Prepared,
     settings: &FunctionSettings,
+    spare: Spare<'_>,
     call: ActivityCall,
 ) -> ActivityReport {
-    let logs = usize::try_from(settings.logs).unwrap_or(usize::MAX);
-    let stdout = Arc::new(Mutex::new(Capture::new(logs)));
-    let stderr = Arc::new(Mutex::new(Capture::new(logs)));
-    let wasi = match wasi(settings, &stdout, &stderr) {
-        Ok(wasi) => wasi,
+    let kept = settings.reuse.and_then(|_| spare.kept.take(loaded));
+    let mut sandbox = match kept.map_or_else(|| Sandbox::new(hosting, settings), Ok) {
+        Ok(sandbox) => sandbox,
         Err(message) => return ActivityReport::not_started(message),
     };
     let started_at = now();
+    let deadline = started_at.saturating_add(call.timeout_ms);
     let timeout = Duration::from_millis(call.timeout_ms);
-    let meter = Arc::new(Meter::new(settings.cpu));
     let (name, input) = (call.function.clone(), call.input.clone());
-    let guest = Guest {
-        wasi,
-        http: Default::default(),
-        outbound: Outbound {
-            granted: settings.http.clone().into(),
-            trace_parent: call.trace_parent.as_deref().and_then(|text| text.parse().ok()),
-            notes: Some(stderr.clone()),
-        },
-        table: ResourceTable::new(),
-        memory: MemoryLimit::new(settings.memory),
-        meter: meter.clone(),
-        role: Role::Activity(Box::new(Attempt {
-            deadline: started_at.saturating_add(call.timeout_ms),
-            call,
-            stderr: stderr.clone(),
-        })),
-    };
-    let mut store = guest.store(&hosting.engine);
+    sandbox.begin(settings, call, deadline);
+    let meter = sandbox.store.data().meter.clone();
     let ended = {
-        let call = std::pin::pin!(enter(hosting, &mut store, prepared, &name, input.as_str()));
+        let call = std::pin::pin!(sandbox.enter(hosting, prepared, &name, input.as_str()));
         let metered = Metered { meter: &meter, inner: call };
         tokio::time::timeout(timeout, metered).await
     };
-    let memory = &store.data().memory;
+    let memory = &sandbox.store.data().memory;
+    let answered = matches!(ended, Ok(Ok(_)));
     let outcome = match ended {
         Err(_) => {
             Err(Failure::host(FailureKind::Timeout, format!("it took longer than its {timeout:?}")))
         }
-        Ok(Err(error)) => match traps::classify(&error, memory, lock(&stderr).last_words()) {
-            End::Failed(failure) => Err(failure),
-            // Only orchestrators have a host that stops them.
-            End::Stopped(reason) => Err(Failure::host(FailureKind::Trap, reason)),
-        },
+        Ok(Err(error)) => {
+            match traps::classify(&error, memory, lock(&sandbox.stderr).last_words()) {
+                End::Failed(failure) => Err(failure),
+                // Only orchestrators have a host that stops them.
+                End::Stopped(reason) => Err(Failure::host(FailureKind::Trap, reason)),
+            }
+        }
         Ok(Ok(result)) => accept(result, settings.output),
     };
-    ActivityReport {
+    let report = ActivityReport {
         started_at,
         outcome,
-        logs: capture::logs(&stdout, &stderr),
+        logs: capture::logs(&sandbox.stdout, &sandbox.stderr),
         cpu: meter.spent(),
         peak_memory: memory.peak as u64,
+    };
+    // One that trapped, or was left while it ran, is never entered again.
+    if answered && settings.reuse.is_some_and(|most| sandbox.served < most.get()) {
+        sandbox.store.data_mut().role = Role::Idle;
+        spare.kept.put(&spare, loaded, sandbox);
     }
-}
-
-async fn enter(
-    hosting: &Hosting,
-    store: &mut Store<Guest>,
-    prepared: &Prepared,
-    name: &str,
-    input: &str,
-) -> wasmtime::Result<Result<String, bindings::types::Failure>> {
-    let begun = Instant::now();
-    let instance = prepared.pre.instantiate_async(&mut *store).await?;
-    hosting.instantiation.observe_time(begun.elapsed());
-    let run = instance.get_typed_func::<RunParams<'_>, RunResult>(&mut *store, &prepared.run)?;
-    let (result,) = run.call_async(store, (name, input)).await?;
-    Ok(result)
+    report
 }
 
 /// Checks what a guest returned: not too large, and JSON.
@@ -228,11 +291,13 @@ fn wasi(
             Access::Read => FsPerms::ReadOnly,
             Access::Write => FsPerms::ReadWrite,
         };
-        if dir.access == Access::Write && !dir.host.exists() {
+        let mut opened = wasi.preopened_dir(&dir.host, &dir.guest, perms).map(drop);
+        if opened.is_err() && dir.access == Access::Write && !dir.host.exists() {
             // The error that matters is the one of opening it.
             let _ = std::fs::create_dir_all(&dir.host);
+            opened = wasi.preopened_dir(&dir.host, &dir.guest, perms).map(drop);
         }
-        wasi.preopened_dir(&dir.host, &dir.guest, perms).map_err(|error| {
+        opened.map_err(|error| {
             format!(
                 "the directory {} that the manifest grants as {} cannot be opened: {}",
                 dir.host.display(),

@@ -29,7 +29,7 @@ pub(crate) const LOG_BUDGET: usize = 16 << 10;
 
 /// HTTP steps that are under way at the same time: each is a socket and the
 /// answer that has come so far, and no guest.
-pub(crate) const MAX_OUTBOUND: usize = 256;
+pub const MAX_OUTBOUND: usize = 256;
 
 /// How long an HTTP step may take where its call does not say it: as long as
 /// clients of other hosts wait.
@@ -60,6 +60,9 @@ pub struct WasmConfig {
     pub cache_dir: PathBuf,
     /// Attempts of activities that run at the same time.
     pub max_activities: u32,
+    /// How long an instance of an activity waits for another attempt, where its
+    /// rule says that it may serve several. It keeps its memory while it waits.
+    pub longest_idle: Duration,
     /// Orchestrators that are in memory at the same time. Each takes about
     /// six of the mappings the kernel allows a process
     /// (`vm.max_map_count`); where those do not suffice, fewer are allowed
@@ -73,11 +76,24 @@ pub struct WasmConfig {
     pub orchestrator_output: usize,
 }
 
+impl WasmConfig {
+    /// Instances of activities that wait for another attempt, at most.
+    pub(crate) fn max_idle(&self) -> u32 {
+        self.max_activities.div_ceil(4)
+    }
+
+    /// Instances of activities that exist at the same time, at most.
+    pub(crate) fn activity_slots(&self) -> u32 {
+        self.max_activities.saturating_add(self.max_idle()).saturating_add(SPARE_SLOTS)
+    }
+}
+
 impl Default for WasmConfig {
     fn default() -> Self {
         WasmConfig {
             cache_dir: PathBuf::from("components"),
             max_activities: 256,
+            longest_idle: Duration::from_secs(10),
             max_orchestrators: 9_000,
             orchestrator_memory: 64 << 20,
             turn_cpu: Duration::from_secs(10),

@@ -124,9 +124,8 @@ fn room(config: &WasmConfig) -> u32 {
         // No such limit on this system.
         return config.max_orchestrators;
     };
-    let taken = MAPPINGS_FOR_OTHERS.saturating_add(
-        (config.max_activities + SPARE_SLOTS).saturating_mul(MAPPINGS_PER_ACTIVITY),
-    );
+    let taken = MAPPINGS_FOR_OTHERS
+        .saturating_add(config.activity_slots().saturating_mul(MAPPINGS_PER_ACTIVITY));
     let room = (allowed.saturating_sub(taken) / MAPPINGS_PER_ORCHESTRATOR).max(16);
     if room < config.max_orchestrators {
         tracing::warn!(
@@ -208,7 +207,7 @@ fn for_orchestrators(config: &WasmConfig, count: u32) -> Config {
 }
 
 fn for_activities(config: &WasmConfig, concurrent: bool) -> Config {
-    let slots = config.max_activities.saturating_add(SPARE_SLOTS);
+    let slots = config.activity_slots();
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(20))

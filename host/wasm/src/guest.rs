@@ -33,6 +33,8 @@ pub(crate) struct Guest {
 pub(crate) enum Role {
     Activity(Box<Attempt>),
     Orchestrator(Orchestrator),
+    /// An activity between two attempts: nothing of it runs.
+    Idle,
 }
 
 /// What an orchestrator talks to.
@@ -69,6 +71,7 @@ impl Guest {
                  use the functions of `orchestration`"
             ))
             .into()),
+            Role::Idle => Err(idle(function)),
         }
     }
 
@@ -80,6 +83,7 @@ impl Guest {
                  an activity does its one thing, and its orchestrator decides what comes next"
             ))
             .into()),
+            Role::Idle => Err(idle(function)),
         }
     }
 
@@ -104,6 +108,10 @@ impl WasiHttpView for Guest {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
     }
+}
+
+fn idle(function: &str) -> wasmtime::Error {
+    Misuse(format!("`{function}` was called by an instance that has no attempt")).into()
 }
 
 fn stopped(Stop(reason): Stop) -> wasmtime::Error {

@@ -48,6 +48,7 @@ mod orchestration;
 mod orchestrator;
 mod policy;
 mod registry;
+mod reuse;
 mod rules;
 mod runtime;
 mod traps;
@@ -55,7 +56,7 @@ mod virtual_wasi;
 
 pub use activity::{ActivityCall, ActivityReport};
 pub use bench::{MakeInput, RawSaga, RawSagaRate, raw_saga_rate};
-pub use config::WasmConfig;
+pub use config::{MAX_OUTBOUND, WasmConfig};
 pub use entity::{
     EventOut, OperationCall, OperationDone, OperationReport, Signal, StartOut, StateChange,
 };
@@ -68,7 +69,7 @@ pub use metrics::{Histogram, Instantiations, SECOND, Snapshot, TIMES};
 pub use orchestration::{Completion, OrchestrationHost, Stop};
 pub use registry::{Candidate, Deployment};
 pub use rules::{
-    Access, ByteSize, DirGrant, FunctionRule, FunctionSettings, HttpGrant, HumanDuration,
+    Access, ByteSize, DirGrant, FunctionRule, FunctionSettings, HttpGrant, HumanDuration, Rate,
     RetryRule, RuleError, Rules, Secret,
 };
 pub use runtime::{Ahead, Runtime};

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 pub(crate) use http::HttpTarget;
 pub use settings::{FunctionSettings, Secret};
-pub use units::{ByteSize, HumanDuration};
+pub use units::{ByteSize, HumanDuration, Rate};
 
 use crate::config::MAX_ACTIVITY_MEMORY;
 
@@ -35,6 +35,8 @@ use crate::config::MAX_ACTIVITY_MEMORY;
 /// output = "1MiB"
 /// logs = "16KiB"
 /// concurrency = 8
+/// rate = "100/s"
+/// reuse = 1000
 /// retry = { max-attempts = 3, first-interval = "1s" }
 /// ```
 #[derive(Clone, Debug, Deserialize)]
@@ -67,6 +69,11 @@ pub struct FunctionRule {
     pub logs: Option<ByteSize>,
     /// How many attempts run at the same time.
     pub concurrency: Option<u32>,
+    /// How often an attempt may begin.
+    pub rate: Option<Rate>,
+    /// How many attempts one instance serves, one after the other; each its own
+    /// where no rule says it.
+    pub reuse: Option<u32>,
     /// How it is retried; where neither the call nor the function's own
     /// description says it.
     pub retry: Option<RetryRule>,
@@ -275,6 +282,9 @@ fn check(
         return Err(
             "`concurrency` must be at least 1: with 0 the function could never run".to_owned()
         );
+    }
+    if rule.reuse == Some(0) {
+        return Err("`reuse` must be at least 1: an instance serves one attempt".to_owned());
     }
     for (name, duration) in [("cpu", rule.cpu), ("timeout", rule.timeout)] {
         if duration.is_some_and(|duration| duration.millis() == 0) {

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use sagahost_core::{Failure, FailureKind, Json};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-use crate::activity::{self, ActivityCall, ActivityReport};
+use crate::activity::{self, ActivityCall, ActivityReport, Spare};
 use crate::ask;
 use crate::cache::{self, Cache};
 use crate::capture::lock;
@@ -25,6 +25,7 @@ use crate::metrics::Instantiations;
 use crate::orchestration::OrchestrationHost;
 use crate::orchestrator;
 use crate::registry::{Candidate, Deployment, Registry, Table};
+use crate::reuse::Kept;
 use crate::rules::{FunctionSettings, Rules};
 
 /// Engines, registry, rules. Cheap to clone: all clones are one.
@@ -37,7 +38,11 @@ struct Inner {
     cache: Cache,
     registry: Registry,
     ruling: RwLock<Arc<Ruling>>,
+    /// Counts how often there were other rules.
+    rulings: watch::Sender<u64>,
     activities: Semaphore,
+    /// How many instances may wait for another attempt.
+    idle: Arc<Semaphore>,
     outbound: Semaphore,
     orchestrators: Arc<Semaphore>,
 }
@@ -51,6 +56,8 @@ struct Ruling {
 /// A function's settings, and the queue in front of it.
 struct Governed {
     settings: Arc<FunctionSettings>,
+    /// Its idle instances.
+    kept: Arc<Kept>,
     concurrency: Option<Semaphore>,
 }
 
@@ -81,6 +88,7 @@ impl Ruling {
         let governed = Arc::new(Governed {
             concurrency: settings.concurrency.map(|count| Semaphore::new(count as usize)),
             settings: Arc::new(settings),
+            kept: Arc::default(),
         });
         functions.insert(function.to_owned(), governed.clone());
         governed
@@ -99,12 +107,14 @@ impl Runtime {
         let engines = Engines::new(&config)?;
         Ok(Runtime(Arc::new(Inner {
             activities: Semaphore::new(config.max_activities as usize),
+            idle: Arc::new(Semaphore::new(config.max_idle() as usize)),
             outbound: Semaphore::new(MAX_OUTBOUND),
             orchestrators: Arc::new(Semaphore::new(engines.max_orchestrators as usize)),
             cache,
             engines,
             registry: Registry::default(),
             ruling: RwLock::new(Arc::new(Ruling::new(Rules::default()))),
+            rulings: watch::Sender::new(0),
             config,
         })))
     }
@@ -230,6 +240,17 @@ impl Runtime {
     pub fn set_rules(&self, rules: Rules) {
         let ruling = Arc::new(Ruling::new(rules));
         *self.0.ruling.write().unwrap_or_else(PoisonError::into_inner) = ruling;
+        self.0.rulings.send_modify(|count| *count += 1);
+    }
+
+    /// Tells when there are other rules.
+    pub fn rule_changes(&self) -> watch::Receiver<u64> {
+        self.0.rulings.subscribe()
+    }
+
+    /// How many attempts of activities and entities run at the same time.
+    pub fn max_activities(&self) -> usize {
+        self.0.config.max_activities as usize
     }
 
     pub(crate) fn table(&self) -> Arc<Table> {
@@ -282,7 +303,7 @@ impl Runtime {
         let activity =
             self.table().functions.get(function)?.function.kind == FunctionKind::Activity;
         let governed = activity.then(|| self.ruling().of(function))?;
-        governed.settings.grants_nothing().then_some(Ahead(governed))
+        governed.settings.may_run_ahead().then_some(Ahead(governed))
     }
 
     /// As [`Self::run_activity`], on what is deployed now, before the step is
@@ -295,14 +316,14 @@ impl Runtime {
     }
 
     /// Runs one attempt in this component.
-    pub(crate) async fn attempt(&self, loaded: &Loaded, call: ActivityCall) -> ActivityReport {
+    pub(crate) async fn attempt(&self, loaded: &Arc<Loaded>, call: ActivityCall) -> ActivityReport {
         let governed = self.ruling().of(&call.function);
         self.governed_attempt(loaded, &governed, call).await
     }
 
     async fn governed_attempt(
         &self,
-        loaded: &Loaded,
+        loaded: &Arc<Loaded>,
         governed: &Governed,
         call: ActivityCall,
     ) -> ActivityReport {
@@ -316,7 +337,9 @@ impl Runtime {
         let _turn = governed.turn().await;
         let _slot = self.0.activities.acquire().await.ok();
         let hosting = self.0.engines.of(prepared.kind);
-        activity::run(hosting, prepared, &governed.settings, call).await
+        let spare =
+            Spare { kept: &governed.kept, room: &self.0.idle, longest: self.0.config.longest_idle };
+        activity::run(hosting, loaded, prepared, &governed.settings, spare, call).await
     }
 
     /// Makes the request of an HTTP step once, where the rules of its

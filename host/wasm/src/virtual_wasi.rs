@@ -56,7 +56,9 @@ impl VirtualWasi<'_> {
         match &*self.role {
             Role::Orchestrator(orchestrator) => Ok(orchestrator),
             // The linker that has these interfaces serves orchestrators only.
-            Role::Activity(_) => Err(Misuse("this clock is for orchestrators".to_owned()).into()),
+            Role::Activity(_) | Role::Idle => {
+                Err(Misuse("this clock is for orchestrators".to_owned()).into())
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use sagahost::{ActivityContext, Failure};
@@ -14,6 +15,42 @@ use serde_json::Value;
 #[sagahost::activity]
 async fn test_echo(input: Value) -> Value {
     input
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Count {
+    /// Print `line n` as well.
+    #[serde(default)]
+    print: bool,
+    /// Fail this time.
+    #[serde(default)]
+    fail: bool,
+    /// Trap this time.
+    #[serde(default)]
+    trap: bool,
+    /// Never answer.
+    #[serde(default)]
+    hang: bool,
+}
+
+/// Answers how many attempts its instance has served, this one included.
+#[sagahost::activity]
+async fn test_count(input: Count) -> Result<u32, Failure> {
+    static SERVED: AtomicU32 = AtomicU32::new(0);
+    let served = SERVED.fetch_add(1, Ordering::Relaxed) + 1;
+    if input.print {
+        println!("line {served}");
+    }
+    assert!(!input.trap, "TestCount traps");
+    if input.hang {
+        loop {
+            std::thread::sleep(Duration::from_secs(3600));
+        }
+    }
+    match input.fail {
+        true => Err(Failure::permanent("failed", served)),
+        false => Ok(served),
+    }
 }
 
 fn failed() -> String {

@@ -1,20 +1,25 @@
 //! `sagahost bench`.
 
+mod against;
 mod floor;
+mod limits;
 mod load;
+mod outcome;
 mod report;
 mod server;
+mod slice;
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Result;
 use sagahost_wasm::HumanDuration;
 
 use self::load::Load;
+use self::outcome::Answer;
 use self::report::{Report, Whole};
-use self::server::Sample;
+use self::slice::Slice;
 use crate::client::Remote;
 use crate::exit::{Exit, fail, silently};
 use crate::input;
@@ -24,59 +29,13 @@ use crate::template::Template;
 use crate::units::took;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Starts sagas over so many connections, on each one after the other, and waits
-for each saga's result. What is measured:
-
-  sagas/s          sagas that completed within the time, divided by the time
-  latency          from sending the start to having read the result
-  steps/s          attempts of activities the server counted, divided by the
-                   time until the last saga ended; with --chain, the steps of
-                   the completed chains
-  appends, commits durable appends and transactions the server counted, per
-                   saga; several sagas share a commit
-  CPU, memory      of the server, from /proc, where it runs on this machine;
-                   memory is the most it has had since it was started
-
-The load before (--warm-up) is not counted. {{number}} and {{uuid}} in the input
-are replaced for each saga. Without --input, the manifest's sample for NAME is
-taken, if ./sagahost.toml has one.
-
---floor measures in the same run, while no load runs, what the parts allow:
-
-  raw store  S     sagas/s of a row and two chunks of a journal for each saga,
-                   as a saga writes whose steps run in parallel, in commits of
-                   as many sagas as are in flight, on an empty store in --data,
-                   which should be on the server's disk; no wasm, no HTTP. A
-                   chunk is as large as those of NAME are on average
-  raw wasm   W     sagas/s of the guest calls (the orchestrator and its
-                   activities, with what the manifest grants them) on all
-                   cores; no store, no HTTP. All get one and the same input
-  both             1 / (1/S + 1/W): the rate of a host that spends the time of
-                   both on each saga, one after the other, and none on anything
-                   else. W uses all cores and S hardly more than one, and so
-                   this is a little less than the cores would allow
-  the whole        sagas/s measured, as a share of both. The load generator's
-                   own CPU time is in it, where it runs on the same cores
-
-The share is given only where the whole and raw wasm made as many steps for each
-saga: a saga that fails because its input was used before does other work. Where
-the whole made more than two appends for each saga, the report says so: then the
-store had more to do than the raw one, and the share is lower for it.
-
-Examples:
-  sagahost bench http://127.0.0.1:7071 OrderSaga --in-flight 64 --duration 10s
-  sagahost bench http://127.0.0.1:7071 GreetingChain --chain 100 --in-flight 1
-  sagahost bench http://127.0.0.1:7071 OrderSaga --floor
-
-Exit codes: 0 measured, 1 some sagas failed, 2 the start was refused, 3 no
-host.")]
+#[command(after_help = include_str!("help.txt"))]
 pub(crate) struct BenchArgs {
     /// Where the host is
-    #[arg(required_unless_present = "floor")]
+    #[arg(required_unless_present_any = ["floor", "bare_http"])]
     url: Option<String>,
     /// The orchestrator
-    #[arg(required_unless_present = "floor", default_value_if("floor", "true", "OrderSaga"))]
+    #[arg(required_unless_present_any = ["floor", "bare_http"], default_value_if("floor", "true", "OrderSaga"))]
     name: Option<String>,
     /// Sagas in flight at the same time
     #[arg(long, value_name = "N", default_value_t = 64)]
@@ -84,6 +43,12 @@ pub(crate) struct BenchArgs {
     /// For how long, in seconds (or 30s, 2m)
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     duration: Duration,
+    /// At most so many sagas, from the beginning of the measurement on
+    #[arg(long, value_name = "N", conflicts_with = "against")]
+    count: Option<u64>,
+    /// Measure starts: do not wait for results
+    #[arg(long, conflicts_with = "floor")]
+    no_wait: bool,
     /// Load before the measurement
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
     warm_up: Duration,
@@ -94,7 +59,13 @@ pub(crate) struct BenchArgs {
     /// orchestrator that calls one activity for each, one after the other
     #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "100")]
     chain: Option<u64>,
-    /// Measure the raw store and raw wasm as well
+    /// A second host, to measure in turn with the first
+    #[arg(long, value_name = "URL", requires = "url")]
+    against: Option<String>,
+    /// In how many pairs of slices, with --against
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "against")]
+    pairs: u32,
+    /// Measure the raw store, raw wasm and bare HTTP as well
     #[arg(long)]
     floor: bool,
     /// An empty or missing directory for --floor
@@ -109,9 +80,15 @@ pub(crate) struct BenchArgs {
     /// An API key, where the host asks for one [default: $SAGAHOST_KEY]
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// Write the report to this file as well, as JSON
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
+    // What --floor starts.
+    #[arg(long, hide = true)]
+    bare_http: bool,
 }
 
 /// `10` or `10s`.
@@ -123,49 +100,73 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn run(args: BenchArgs) -> Result<()> {
-    if args.in_flight == 0 || args.duration.is_zero() {
-        return Err(fail(Exit::Usage, "--in-flight and --duration must be more than 0"));
+    if args.bare_http {
+        return crate::on_all_cores(floor::bare::serve());
     }
+    if args.in_flight == 0 || args.duration.is_zero() || args.pairs == 0 {
+        return Err(fail(Exit::Usage, "--in-flight, --duration and --pairs must be more than 0"));
+    }
+    limits::make_room(args.in_flight)?;
     let loaded = Loaded::find(args.config.as_deref())?;
     let name = args.name.clone().unwrap_or_default();
     let input = input_of(&args, &loaded, &name)?;
     let mut report = Report::new(&args, &name);
-    let mut chunk = None;
+    let (mut chunk_bytes, mut answer) = (None, None);
     if let Some(url) = &args.url {
-        let remote = remote(url, &args)?;
-        let load = Load {
-            remote: remote.clone(),
-            name: name.clone(),
-            input: input.clone(),
-            in_flight: args.in_flight,
-            counter: AtomicU64::new(1),
+        let load = |url: &str| {
+            Ok::<_, anyhow::Error>(Load {
+                remote: remote(url, &args)?,
+                name: name.clone(),
+                input: input.clone(),
+                in_flight: args.in_flight,
+                waits: !args.no_wait,
+                counter: AtomicU64::new(1),
+            })
         };
+        let (this, other) = (load(url)?, args.against.as_deref().map(load).transpose()?);
         // The load is made by one thread, to leave the cores to the server.
-        let whole = crate::on_one_core(async {
-            let whole = measure(&load, &args).await?;
-            chunk = floor::chunk_bytes(&remote, &name, whole.appends_per_saga).await;
-            Ok(whole)
+        crate::on_one_core(async {
+            answer = measure(&this, other.as_ref(), &args, &mut report).await?;
+            if args.floor {
+                let appends = report.whole.as_ref().and_then(|whole| whole.appends_per_saga);
+                chunk_bytes = floor::chunk_bytes(&this.remote, &name, appends).await;
+            }
+            Ok(())
         })?;
-        report.whole = Some(whole);
     }
     if args.floor {
-        say(&args, "measuring the raw store and raw wasm");
+        say(&args, "measuring bare HTTP, the raw store and raw wasm");
+        let whole = report.whole.as_ref();
         let spec = floor::Spec {
             data: args.data.clone(),
             functions: args.functions.clone(),
             name,
             input,
             in_flight: args.in_flight,
-            chunk_bytes: chunk,
+            duration: args.duration,
+            chunk_bytes,
+            writes: whole.and_then(|whole| whole.appends_per_saga),
+            batch: whole.and_then(Whole::appends_per_commit),
+            answer,
         };
-        report.floor = Some(crate::on_all_cores(floor::measure(spec, &loaded))?);
+        let http = crate::on_one_core(floor::http(&spec))?;
+        report.floor = Some(crate::on_all_cores(floor::measure(spec, http, &loaded))?);
     }
-    let failed = report.whole.as_ref().is_some_and(|whole| whole.failed > 0);
+    report.compare();
+    let failed = report.failed() > 0;
+    if let Some(path) = &args.save {
+        save(path, &report)?;
+    }
     match args.json {
         true => output::json(&report.json())?,
         false => report.print(Paint::stdout())?,
     }
     if failed { Err(silently(Exit::Failed)) } else { Ok(()) }
+}
+
+fn save(path: &Path, report: &Report) -> Result<()> {
+    std::fs::write(path, format!("{:#}\n", report.json()))
+        .map_err(|error| fail(Exit::Failed, format!("cannot write {}: {error}", path.display())))
 }
 
 fn remote(url: &str, args: &BenchArgs) -> Result<Remote> {
@@ -196,18 +197,31 @@ fn say(args: &BenchArgs, what: &str) {
     }
 }
 
-async fn measure(load: &Load, args: &BenchArgs) -> Result<Whole> {
+/// Measures one host, or two. Gives what the first one answers.
+async fn measure(
+    this: &Load,
+    other: Option<&Load>,
+    args: &BenchArgs,
+    report: &mut Report,
+) -> Result<Option<Answer>> {
     if !args.warm_up.is_zero() {
         say(args, &format!("warming up for {}", took(args.warm_up)));
-        load.run(args.warm_up).await?;
+        for load in std::iter::once(this).chain(other) {
+            load.run(args.warm_up, None).await?;
+        }
     }
-    say(args, &format!("{} sagas in flight for {}", load.in_flight, took(args.duration)));
-    let own = std::process::id();
-    let before = (Sample::take(&load.remote).await, server::cpu_of(own));
-    let outcome = load.run(args.duration).await?;
-    let after = (Sample::take(&load.remote).await, server::cpu_of(own));
-    tracing::debug!(sagas = load.counter.load(Ordering::Relaxed), "load ended");
-    Ok(Whole::new(&outcome, args.duration, args.chain, before, after))
+    say(args, &format!("{} sagas in flight for {}", this.in_flight, took(args.duration)));
+    let slice = match other {
+        None => Slice::measure(this, args.duration, args.count).await?,
+        Some(other) => {
+            let (slice, against) =
+                against::measure(this, other, args.duration, args.pairs, args.chain).await?;
+            report.against = Some(against);
+            slice
+        }
+    };
+    report.whole = Some(Whole::new(&slice, args.chain));
+    Ok(slice.outcome.answer)
 }
 
 #[cfg(test)]

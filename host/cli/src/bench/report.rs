@@ -1,17 +1,14 @@
 //! What was measured, for people and for programs.
 
-use std::io;
-use std::time::Duration;
+mod print;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::BenchArgs;
+use super::against::Against;
 use super::floor::Floor;
-use super::load::Outcome;
-use super::server::Sample;
-use crate::output::{self, Paint};
-use crate::units::{size, took};
+use super::slice::Slice;
 
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
@@ -21,10 +18,29 @@ pub(super) struct Report {
     in_flight: usize,
     duration_s: f64,
     cores: usize,
+    chain: Option<u64>,
     pub(super) whole: Option<Whole>,
+    pub(super) against: Option<Against>,
     pub(super) floor: Option<Floor>,
     /// The whole as a share of what the floor allows.
     share_of_floor: Option<f64>,
+    /// The same of the second host.
+    other_share_of_floor: Option<f64>,
+    /// CPU of the server for a saga beyond that of the parts, in microseconds.
+    cpu_beyond_us: Option<f64>,
+    alone: Option<Alone>,
+}
+
+/// What a saga by itself takes beyond its commits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Alone {
+    /// The commits it waits for.
+    commits: u64,
+    /// The median without as many raw commits, in microseconds.
+    beyond_us: f64,
+    /// The same for each step of a chain.
+    step_beyond_us: Option<f64>,
 }
 
 /// The whole host under load.
@@ -34,6 +50,12 @@ pub(super) struct Whole {
     pub(super) sagas: u64,
     pub(super) failed: u64,
     first_failure: Option<String>,
+    /// Starts that were not taken.
+    refused: u64,
+    refused_per_s: f64,
+    /// Of all starts.
+    refused_share: f64,
+    refused_without_retry_after: u64,
     pub(super) sagas_per_s: f64,
     steps_per_s: Option<f64>,
     /// Attempts the server counted.
@@ -41,13 +63,14 @@ pub(super) struct Whole {
     latency_ms: Latency,
     pub(super) appends_per_saga: Option<f64>,
     commits_per_saga: Option<f64>,
-    /// Per thousand sagas, in seconds.
-    server_cpu_s: Option<f64>,
-    generator_cpu_s: Option<f64>,
+    /// For a saga, in microseconds.
+    server_cpu_us: Option<f64>,
+    generator_cpu_us: Option<f64>,
+    faults_per_saga: Option<f64>,
     server_peak_bytes: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 struct Latency {
     p50: f64,
     p90: f64,
@@ -55,50 +78,70 @@ struct Latency {
     max: f64,
 }
 
-type Moment = (Sample, Option<Duration>);
-
 impl Whole {
-    pub(super) fn new(
-        outcome: &Outcome,
-        duration: Duration,
-        chain: Option<u64>,
-        (before, own_before): Moment,
-        (after, own_after): Moment,
-    ) -> Self {
+    pub(super) fn new(slice: &Slice, chain: Option<u64>) -> Self {
+        let Slice { outcome, duration, counts, .. } = slice;
         let ended = outcome.ended().max(1) as f64;
-        let stats = before.stats.zip(after.stats);
-        let counted = |count: fn(&super::server::Stats) -> u64| {
-            stats.map(|(before, after)| count(&after).saturating_sub(count(&before)) as f64)
-        };
-        let per_thousand = |before: Option<Duration>, after: Option<Duration>| {
-            let used = after?.checked_sub(before?)?;
-            Some(used.as_secs_f64() * 1_000.0 / ended)
-        };
+        let micros = |used: std::time::Duration| used.as_secs_f64() * 1e6 / ended;
         let millis = |share| outcome.percentile(share).as_secs_f64() * 1e3;
-        let sagas_per_s = outcome.in_time as f64 / duration.as_secs_f64();
+        let attempts = counts.map(|counts| counts.attempts as f64);
+        let sagas_per_s = slice.per_second();
         let steps_per_s = match chain {
             Some(steps) => Some(sagas_per_s * steps as f64),
-            None => counted(|stats| stats.attempts).map(|steps| steps / outcome.took.as_secs_f64()),
+            None => attempts.map(|steps| steps / outcome.took.as_secs_f64()),
         };
         Whole {
             sagas: outcome.latencies.len() as u64,
             failed: outcome.failed,
             first_failure: outcome.first_failure.clone(),
+            refused: outcome.refused,
+            refused_per_s: outcome.refused as f64 / duration.as_secs_f64(),
+            refused_share: outcome.share_refused(),
+            refused_without_retry_after: outcome.refused_without_when,
             sagas_per_s,
             steps_per_s,
-            steps_per_saga: counted(|stats| stats.attempts).map(|steps| steps / ended),
+            steps_per_saga: attempts.map(|steps| steps / ended),
             latency_ms: Latency {
                 p50: millis(0.5),
                 p90: millis(0.9),
                 p99: millis(0.99),
                 max: millis(1.0),
             },
-            appends_per_saga: counted(|stats| stats.appends).map(|appends| appends / ended),
-            commits_per_saga: counted(|stats| stats.commits).map(|commits| commits / ended),
-            server_cpu_s: per_thousand(before.cpu, after.cpu),
-            generator_cpu_s: per_thousand(own_before, own_after),
-            server_peak_bytes: after.peak,
+            appends_per_saga: counts.map(|counts| counts.appends as f64 / ended),
+            commits_per_saga: counts.map(|counts| counts.commits as f64 / ended),
+            server_cpu_us: slice.cpu.map(micros),
+            generator_cpu_us: slice.own_cpu.map(micros),
+            faults_per_saga: slice.faults.map(|faults| faults as f64 / ended),
+            server_peak_bytes: slice.peak,
         }
+    }
+
+    /// Writes that shared a commit.
+    pub(super) fn appends_per_commit(&self) -> Option<f64> {
+        let commits = self.commits_per_saga.filter(|commits| *commits > 0.0)?;
+        Some(self.appends_per_saga? / commits)
+    }
+
+    /// Whether its sagas made as many steps as the raw ones, give or take a
+    /// retry.
+    fn same_work(&self, floor: &Floor) -> bool {
+        let raw = floor.wasm_steps_per_saga;
+        self.steps_per_saga.is_some_and(|steps| (steps - raw).abs() <= 0.02 * raw)
+    }
+
+    /// `None` where the two did other work.
+    fn share_of(&self, floor: &Floor) -> Option<f64> {
+        self.same_work(floor).then_some(self.sagas_per_s / floor.all_per_s)
+    }
+
+    fn alone(&self, floor: &Floor, chain: Option<u64>) -> Option<Alone> {
+        let commits = self.commits_per_saga?.round();
+        let beyond_us = self.latency_ms.p50 * 1e3 - commits * floor.commit_p50_us;
+        Some(Alone {
+            commits: commits as u64,
+            beyond_us,
+            step_beyond_us: chain.filter(|steps| *steps > 0).map(|steps| beyond_us / steps as f64),
+        })
     }
 }
 
@@ -109,106 +152,110 @@ impl Report {
             in_flight: args.in_flight,
             duration_s: args.duration.as_secs_f64(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            chain: args.chain,
             whole: None,
+            against: None,
             floor: None,
             share_of_floor: None,
+            other_share_of_floor: None,
+            cpu_beyond_us: None,
+            alone: None,
         }
     }
 
-    /// `None` where there is nothing to compare, or the two did other work.
-    fn share(&self) -> Option<f64> {
-        let (whole, floor) = (self.whole.as_ref()?, self.floor.as_ref()?);
-        whole.same_work(floor).then_some(whole.sagas_per_s / floor.both_per_s)
+    /// Sagas that did not complete, of all hosts.
+    pub(super) fn failed(&self) -> u64 {
+        let other = self.against.as_ref().map(|against| &against.other);
+        self.whole.iter().chain(other).map(|whole| whole.failed).sum()
     }
 
-    pub(super) fn json(mut self: Report) -> Value {
-        self.share_of_floor = self.share();
+    /// What follows from the parts and the whole, where both were measured.
+    pub(super) fn compare(&mut self) {
+        let Some((whole, floor)) = self.whole.as_ref().zip(self.floor.as_ref()) else { return };
+        let other = self.against.as_ref().map(|against| &against.other);
+        self.share_of_floor = whole.share_of(floor);
+        self.other_share_of_floor = other.and_then(|other| other.share_of(floor));
+        self.cpu_beyond_us =
+            whole.server_cpu_us.zip(floor.all_cpu_us).map(|(whole, parts)| whole - parts);
+        if self.in_flight == 1 {
+            self.alone = whole.alone(floor, self.chain);
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
         // Numbers and texts only: this cannot fail.
-        serde_json::to_value(&self).unwrap_or_default()
-    }
-
-    pub(super) fn print(&self, paint: Paint) -> io::Result<()> {
-        let line = |label: &str, value: String| output::line(&format!("  {label:22} {value}"));
-        output::line(&format!(
-            "{}, {} in flight, {} cores",
-            paint.bold(&self.name),
-            self.in_flight,
-            self.cores
-        ))?;
-        if let Some(whole) = &self.whole {
-            whole.print(paint, line)?;
-        }
-        let Some(floor) = &self.floor else { return Ok(()) };
-        let chunk = size(floor.chunk_bytes as u64);
-        line(
-            "raw store",
-            format!("{:.0} sagas/s (2 appends a saga, {chunk} each)", floor.store_per_s),
-        )?;
-        line("raw wasm", format!("{:.0} sagas/s", floor.wasm_per_s))?;
-        line("both would allow", format!("{:.0} sagas/s", floor.both_per_s))?;
-        let appends = self.whole.as_ref().and_then(|whole| whole.appends_per_saga);
-        if let Some(appends) = appends.filter(|appends| (appends / 2.0 - 1.0).abs() > 0.05) {
-            line(
-                "note",
-                paint.yellow(&format!(
-                    "the whole made {appends:.2} appends a saga, the raw store 2"
-                )),
-            )?;
-        }
-        match (self.share(), &self.whole) {
-            (Some(share), _) => {
-                line("the whole is", paint.bold(&format!("{:.0} % of that", share * 100.0)))
-            }
-            (None, Some(whole)) => {
-                let there = whole
-                    .steps_per_saga
-                    .map_or("an unknown number of".to_owned(), |steps| format!("{steps:.2}"));
-                let raw = floor.wasm_steps_per_saga;
-                line(
-                    "not comparable",
-                    paint.red(&format!("raw wasm made {raw:.2} steps a saga, the whole {there}")),
-                )
-            }
-            (None, None) => line("steps a raw saga", format!("{:.2}", floor.wasm_steps_per_saga)),
-        }
+        serde_json::to_value(self).unwrap_or_default()
     }
 }
 
-impl Whole {
-    /// Whether its sagas made as many steps as the raw ones, give or take a
-    /// retry.
-    fn same_work(&self, floor: &Floor) -> bool {
-        self.steps_per_saga
-            .is_some_and(|steps| (steps / floor.wasm_steps_per_saga - 1.0).abs() < 0.02)
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::outcome::Outcome;
+    use super::super::slice::Counts;
+    use super::*;
+
+    fn whole(steps: u64, commits: u64) -> Whole {
+        let slice = Slice {
+            outcome: Outcome {
+                latencies: vec![2_000; 100],
+                in_time: 100,
+                refused: 25,
+                took: Duration::from_secs(1),
+                ..Outcome::default()
+            },
+            duration: Duration::from_secs(1),
+            counts: Some(Counts { appends: 200, commits, attempts: steps * 100 }),
+            cpu: Some(Duration::from_millis(40)),
+            ..Slice::default()
+        };
+        Whole::new(&slice, None)
     }
 
-    fn print(&self, paint: Paint, line: impl Fn(&str, String) -> io::Result<()>) -> io::Result<()> {
-        let of = |millis: f64| took(Duration::from_secs_f64(millis / 1e3));
-        line("sagas", format!("{} completed, {} did not", self.sagas, self.failed))?;
-        if let Some(failure) = &self.first_failure {
-            line("", paint.red(&format!("the first of those: {failure}")))?;
+    fn floor() -> Floor {
+        Floor {
+            store_per_s: 500.0,
+            wasm_per_s: 500.0,
+            http_per_s: 1e9,
+            all_per_s: 200.0,
+            store_cpu_us: Some(100.0),
+            wasm_cpu_us: Some(150.0),
+            http_cpu_us: Some(50.0),
+            all_cpu_us: Some(300.0),
+            chunk_bytes: 1_000,
+            writes_per_saga: 2.0,
+            writes_per_commit: 1.0,
+            commit_p50_us: 700.0,
+            commit_p99_us: 900.0,
+            wasm_steps_per_saga: 2.0,
         }
-        line("rate", paint.bold(&format!("{:.0} sagas/s", self.sagas_per_s)))?;
-        if let Some(steps) = self.steps_per_s {
-            line("steps", format!("{steps:.0} steps/s"))?;
-        }
-        let Latency { p50, p90, p99, max } = self.latency_ms;
-        line(
-            "start to completion",
-            format!("p50 {}  p90 {}  p99 {}  max {}", of(p50), of(p90), of(p99), of(max)),
-        )?;
-        if let Some((appends, commits)) = self.appends_per_saga.zip(self.commits_per_saga) {
-            line("per saga", format!("{appends:.2} durable appends, in {commits:.2} commits"))?;
-        }
-        if let Some(cpu) = self.server_cpu_s {
-            line("server CPU", format!("{cpu:.2} s per thousand sagas"))?;
-        }
-        if let Some(cpu) = self.generator_cpu_s {
-            line("this program's CPU", format!("{cpu:.2} s per thousand sagas"))?;
-        }
-        if let Some(peak) = self.server_peak_bytes {
-            line("server memory, peak", size(peak))?;
-        }
-        Ok(())
+    }
+
+    #[test]
+    fn a_saga_is_told_by_the_server_s_counts() {
+        let whole = whole(2, 50);
+        assert_eq!((whole.sagas_per_s, whole.steps_per_saga), (100.0, Some(2.0)));
+        assert_eq!((whole.appends_per_saga, whole.commits_per_saga), (Some(2.0), Some(0.5)));
+        assert_eq!((whole.appends_per_commit(), whole.server_cpu_us), (Some(4.0), Some(400.0)));
+        assert_eq!((whole.refused_per_s, whole.refused_share), (25.0, 0.2));
+    }
+
+    #[test]
+    fn only_the_same_work_is_compared() {
+        assert_eq!(whole(2, 50).share_of(&floor()), Some(0.5));
+        assert_eq!(whole(3, 50).share_of(&floor()), None);
+        let none = Floor { wasm_steps_per_saga: 0.0, ..floor() };
+        assert_eq!(whole(0, 50).share_of(&none), Some(0.5));
+    }
+
+    #[test]
+    fn a_saga_alone_is_compared_with_its_commits() {
+        let alone = whole(2, 200).alone(&floor(), None).expect("is known");
+        assert_eq!((alone.commits, alone.step_beyond_us), (2, None));
+        assert!((alone.beyond_us - 600.0).abs() < 1e-6, "{alone:?}");
+        let chain = whole(2, 103).alone(&floor(), Some(100)).expect("is known");
+        assert_eq!(chain.commits, 1);
+        assert!((chain.step_beyond_us.unwrap_or_default() - 13.0).abs() < 1e-6, "{chain:?}");
     }
 }

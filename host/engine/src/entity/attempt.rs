@@ -8,9 +8,12 @@ use sagahost_core::{
 };
 use sagahost_wasm::{FunctionKind, OperationCall, OperationDone, StateChange};
 
+use crate::dispatch::new_token;
 use crate::entity::actor::{Actor, EntityMessage};
+use crate::fair::Asker;
 use crate::lifecycle::Inner;
 use crate::log::Source;
+use crate::places::Kind;
 
 /// When an attempt began, what it came to, and what it wrote.
 type Report = (Millis, Result<OperationResult, Failure>, Logs);
@@ -42,7 +45,21 @@ impl Actor {
         let (metrics, begun) = (inner.entity_metrics(&self.entity.name), Instant::now());
         metrics.running.add(1);
         tokio::spawn(async move {
+            let asker = || Asker {
+                token: new_token(),
+                instance: id.clone(),
+                code: function.as_str().into(),
+                is_undo: false,
+            };
+            let Some(place) = inner.place(Kind::Guest, &function, asker).await else {
+                // The host goes down; it is journaled, and begins when it starts
+                // again.
+                metrics.running.take(1);
+                inner.counters.attempts_open.take(1);
+                return inner.quiet.notify_waiters();
+            };
             let (started_at, outcome, logs) = inner.operate(call).await;
+            place.leave();
             inner.attempt_ended(&metrics.steps, &outcome);
             let source = Source {
                 instance: &id,

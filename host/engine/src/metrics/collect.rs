@@ -146,6 +146,11 @@ impl prometheus_client::collector::Collector for Collector {
 
 impl Collector {
     fn sagas(&self, families: &mut Families<'_>) -> fmt::Result {
+        families.counter(
+            "sagahost_starts_refused",
+            "Starts refused because the host had too much to do",
+            &self.0.inner.counters.refused,
+        )?;
         let all = self.0.inner.counters.sagas.all();
         let each = |of: fn(&SagaMetrics) -> &Counter| {
             all.iter().map(move |(name, saga)| ([name.to_string()], of(saga).get()))
@@ -258,6 +263,12 @@ impl Collector {
             "Attempts of steps and undos that run now, or wait for a place",
             "function",
             functions.iter().map(|(name, it)| (name.to_string(), it.running.get())),
+        )?;
+        families.gauge(
+            "sagahost_attempts_waiting",
+            "Attempts that wait for a place now",
+            In::Nothing,
+            self.0.inner.places.waiting() as f64,
         )?;
         families.histograms(
             "sagahost_attempt_duration",

@@ -22,6 +22,10 @@ pub(crate) async fn bed(residents: u64) -> Bed {
 }
 
 pub(crate) async fn bed_with(residents: u64, config: EngineConfig) -> Bed {
+    bed_on(Arc::new(Failing::default()), residents, config).await
+}
+
+pub(crate) async fn bed_on(store: Arc<Failing>, residents: u64, config: EngineConfig) -> Bed {
     // Shared by all tests, and kept: compiling takes seconds.
     let cache_dir = guests().join("../../compiled");
     let runtime = Runtime::new(WasmConfig { cache_dir, ..WasmConfig::default() }).unwrap();
@@ -30,7 +34,6 @@ pub(crate) async fn bed_with(residents: u64, config: EngineConfig) -> Bed {
         let candidate = runtime.check(name, bytes.into()).await.unwrap();
         runtime.activate(candidate).unwrap();
     }
-    let store = Arc::new(Failing::default());
     let config = EngineConfig {
         functions_dir: guests().to_owned(),
         memory_budget: residents * EngineConfig::ORCHESTRATOR_BYTES,

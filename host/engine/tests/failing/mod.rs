@@ -18,6 +18,17 @@ pub(crate) struct Failing {
     pub(crate) failures: AtomicU32,
     /// after so many that do not.
     pub(crate) before: AtomicU32,
+    /// How often it cannot be read what has to go on after a start.
+    pub(crate) unreadable: AtomicU32,
+}
+
+/// Whether there was one left.
+fn one_less(count: &AtomicU32) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
+}
+
+fn full() -> StoreError {
+    StoreError::Full { path: "disk".into(), reason: "no space left".into() }
 }
 
 impl Store for Failing {
@@ -29,16 +40,10 @@ impl Store for Failing {
         owner: Owner,
         batch: &[Write],
     ) -> Result<Vec<Result<Written, WriteError>>, StoreError> {
-        let one_less = |count: &AtomicU32| {
-            count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
-        };
-        if one_less(&self.before).is_ok() {
-            return self.store.commit(owner, batch);
+        if !one_less(&self.before) && one_less(&self.failures) {
+            return Err(full());
         }
-        match one_less(&self.failures) {
-            Ok(_) => Err(StoreError::Full { path: "disk".into(), reason: "no space left".into() }),
-            Err(_) => self.store.commit(owner, batch),
-        }
+        self.store.commit(owner, batch)
     }
     fn find(&self, id: &str) -> Result<Option<InstanceRow>, StoreError> {
         self.store.find(id)
@@ -62,10 +67,20 @@ impl Store for Failing {
         self.store.span()
     }
     fn busy(&self, after: InstanceKey, limit: u32) -> Result<Vec<InstanceRef>, StoreError> {
+        if one_less(&self.unreadable) {
+            return Err(full());
+        }
         self.store.busy(after, limit)
     }
-    fn wakeups(&self) -> Result<Vec<Wakeup>, StoreError> {
-        self.store.wakeups()
+    fn wakeups_after(
+        &self,
+        after: Option<(Millis, InstanceKey)>,
+        limit: u32,
+    ) -> Result<Vec<Wakeup>, StoreError> {
+        if one_less(&self.unreadable) {
+            return Err(full());
+        }
+        self.store.wakeups_after(after, limit)
     }
     fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.store.note(name)

@@ -423,6 +423,8 @@ fn stats() -> Value {
         "attempts",
         "ahead",
         "attemptsOpen",
+        "attemptsWaiting",
+        "startsRefused",
         "stuck",
         "replays",
         "evictions",

@@ -96,7 +96,7 @@ fn capabilities() -> Value {
             ("outputBytes", whole()),
             ("logsBytes", whole()),
         ],
-        &[("timeoutMs", whole()), ("concurrency", whole())],
+        &[("timeoutMs", whole()), ("concurrency", whole()), ("rate", text()), ("reuse", whole())],
     );
     record(
         &[

@@ -38,6 +38,10 @@ pub(super) async fn start(
             format!("The orchestrator '{}' is not deployed on this host.", trigger.orchestrator);
         return Err(ApiError::unavailable("NotDeployed", message));
     }
+    if let Err(refused) = app.engine.admit(&trigger.orchestrator) {
+        body::discard(body);
+        return Err(refused.into());
+    }
     let body = body::input(body::read(body, app.body()).await?)?;
     let id = trigger.id.as_ref().map(|from| id(from, &path, &parts, &body)).transpose()?;
     let input = match trigger.input {

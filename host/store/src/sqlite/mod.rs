@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite database in one directory.
 
 mod board;
+mod checkpoint;
 mod list;
 mod open;
 mod read;
@@ -9,7 +10,7 @@ mod tags;
 mod write;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::ErrorCode;
 use sagahost_core::Millis;
@@ -19,6 +20,7 @@ use crate::{
     InstanceRow, ListQuery, Owner, Page, Stats, Store, StoreError, Wakeup, Write, WriteError,
     Written,
 };
+use checkpoint::Checkpointer;
 pub use open::make_dir;
 use read::Readers;
 use write::Writer;
@@ -31,8 +33,9 @@ use write::Writer;
 #[derive(Debug)]
 pub struct SqliteStore {
     // In the order in which they are closed: the directory is given up last.
+    checkpointer: Checkpointer,
     readers: Readers,
-    writer: Mutex<Writer>,
+    writer: Arc<Mutex<Writer>>,
     path: PathBuf,
     _lock: open::Lock,
 }
@@ -49,9 +52,11 @@ impl SqliteStore {
         let path = dir.join("sagahost.db");
         let connection = open::database(&path)?;
         let writer = Writer::new(connection).map_err(|e| failed("opening", &path, e))?;
+        let writer = Arc::new(Mutex::new(writer));
         Ok(SqliteStore {
+            checkpointer: Checkpointer::start(&path, writer.clone())?,
             readers: Readers::new(path.clone()),
-            writer: Mutex::new(writer),
+            writer,
             path,
             _lock: lock,
         })
@@ -86,7 +91,10 @@ impl Store for SqliteStore {
         owner: Owner,
         batch: &[Write],
     ) -> Result<Vec<Result<Written, WriteError>>, StoreError> {
-        let result = self.writer().commit(owner, batch);
+        let mut writer = self.writer();
+        let result = writer.commit(owner, batch);
+        self.checkpointer.note(writer.log_pages());
+        drop(writer);
         result.map_err(|error| match error {
             write::Failed::Fenced { current } => {
                 StoreError::Fenced { partition: owner.partition, held: owner.epoch, current }
@@ -127,8 +135,12 @@ impl Store for SqliteStore {
         self.readers.with(|c| read::busy(c, after, limit))
     }
 
-    fn wakeups(&self) -> Result<Vec<Wakeup>, StoreError> {
-        self.readers.with(read::wakeups)
+    fn wakeups_after(
+        &self,
+        after: Option<(Millis, InstanceKey)>,
+        limit: u32,
+    ) -> Result<Vec<Wakeup>, StoreError> {
+        self.readers.with(|c| read::wakeups(c, after, limit))
     }
 
     fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
@@ -156,7 +168,10 @@ impl Store for SqliteStore {
     }
 
     fn checkpoint(&self) -> Result<(), StoreError> {
-        let result = self.writer().checkpoint();
+        let mut writer = self.writer();
+        let paused = self.checkpointer.pause();
+        let result = writer.checkpoint();
+        drop((paused, writer));
         result.map_err(|e| failed("writing the log back to", &self.path, e))
     }
 }

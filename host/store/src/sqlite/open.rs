@@ -119,10 +119,27 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -8192;")?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
+
+/// Opens the database for writing the log back to it.
+pub(super) fn checkpointer(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.execute_batch(FLUSH)?;
+    connection.execute_batch("PRAGMA wal_autocheckpoint = 0;")?;
+    Ok(connection)
+}
+
+/// FULL flushes the log with every commit; with NORMAL a loss of power would take
+/// back what was acknowledged. `fullfsync` makes that true on macOS, and does
+/// nothing elsewhere.
+const FLUSH: &str = "PRAGMA synchronous = FULL;
+     PRAGMA fullfsync = ON;
+     PRAGMA checkpoint_fullfsync = ON;";
 
 fn integer(connection: &Connection, query: &str) -> rusqlite::Result<i64> {
     connection.query_row(query, [], |row| row.get(0))
@@ -161,30 +178,19 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
             ),
         });
     }
+    connection.execute_batch(FLUSH).map_err(sql)?;
     connection
-        .execute_batch(
-            // FULL flushes the log with every commit; with NORMAL a loss of
-            // power would take back what was acknowledged. `fullfsync` makes
-            // that true on macOS, and does nothing elsewhere.
-            "PRAGMA synchronous = FULL;
-             PRAGMA fullfsync = ON;
-             PRAGMA checkpoint_fullfsync = ON;
-             PRAGMA temp_store = MEMORY;
-             PRAGMA trusted_schema = OFF;",
-        )
+        .execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")
         .map_err(sql)?;
     // 4 MiB. More is slower: splitting a page makes SQLite walk through the
     // whole cache at the next commit (`pcache1TruncateUnsafe`), which with
     // 64 MiB took 30 % of the CPU; and what is not in this cache is in the
     // operating system's.
     connection.execute_batch("PRAGMA cache_size = -4096;").map_err(sql)?;
-    // A checkpoint writes back each page that changed once, however often it
-    // changed, and flushes twice: with SQLite's default of 4 MiB of log that is
-    // every few hundred sagas, with 16 MiB a quarter as often, and to open
-    // after a crash no more than that has to be read. If a long read kept a
-    // checkpoint from finishing, the log has grown; it is cut back then.
+    // The log is written back by a thread (`checkpoint.rs`). If a long read kept
+    // that from being done, the log has grown; it is cut back when it begins anew.
     connection
-        .execute_batch("PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 67108864;")
+        .execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;")
         .map_err(sql)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())

@@ -5,18 +5,19 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use sagahost_core::{Json, RuntimeStatus, SagaState, Tags};
+use sagahost_core::{Json, Millis, RuntimeStatus, SagaState, Tags};
 
 use super::schema::{ENDED_BUSY, NO_ENTITY, OFF_COURSE, OPEN, UNSUCCESSFUL};
 use super::write::journal_key;
 use super::{failed, open};
+use crate::store::saturate;
 use crate::{
     InstanceKey, InstanceRef, InstanceRow, MAX_CHUNKS, MAX_KEY, Stats, StoreError, Summary, Wakeup,
 };
 
 /// How many connections are kept for the next read. More are opened when more
 /// read at once, and closed again.
-const MAX_IDLE: usize = 4;
+const MAX_IDLE: usize = 8;
 
 /// The connections for reading.
 #[derive(Debug)]
@@ -141,13 +142,19 @@ pub(super) fn busy(
         .collect()
 }
 
-pub(super) fn wakeups(connection: &Connection) -> rusqlite::Result<Vec<Wakeup>> {
+pub(super) fn wakeups(
+    connection: &Connection,
+    after: Option<(Millis, InstanceKey)>,
+    limit: u32,
+) -> rusqlite::Result<Vec<Wakeup>> {
+    let (at, key) = after.map_or((-1, 0), |(at, key)| (saturate(at), key.0));
     connection
         .prepare_cached(
             "SELECT key, id, wake_at FROM instances INDEXED BY instances_wake
-             WHERE wake_at IS NOT NULL ORDER BY wake_at, key",
+             WHERE wake_at IS NOT NULL AND (wake_at, key) > (?1, ?2)
+             ORDER BY wake_at, key LIMIT ?3",
         )?
-        .query_map([], |row| {
+        .query_map(params![at, key, limit.max(1)], |row| {
             Ok(Wakeup { key: InstanceKey(row.get(0)?), id: row.get(1)?, at: unsigned(row, 2)? })
         })?
         .collect()

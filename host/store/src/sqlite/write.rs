@@ -1,6 +1,10 @@
 //! The one connection that writes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use rusqlite::TransactionBehavior::Immediate;
+use rusqlite::hooks::Wal;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, params};
 use sagahost_core::{Json, Millis, RuntimeStatus};
 
@@ -31,6 +35,8 @@ impl From<rusqlite::Error> for Failed {
 #[derive(Debug)]
 pub(super) struct Writer {
     connection: Connection,
+    /// How many pages the last commit left in the log.
+    log_pages: Arc<AtomicU32>,
     /// As of the last commit.
     known: Known,
 }
@@ -47,7 +53,14 @@ struct Known {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection) -> rusqlite::Result<Self> {
+    pub(super) fn new(mut connection: Connection) -> rusqlite::Result<Self> {
+        let log_pages = Arc::new(AtomicU32::new(0));
+        let shared = log_pages.clone();
+        // This takes the place of SQLite's own checkpoints.
+        connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            shared.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }))?;
         // The largest key that was used is either still there, or was noted
         // when its instance was purged.
         let last_key = "SELECT max(last_key, (SELECT coalesce(max(key), 0) FROM instances))
@@ -58,7 +71,11 @@ impl Writer {
             last_zone: connection.query_row(last_zone, [], |row| row.get(0))?,
             counters: Counters::default(),
         };
-        Ok(Writer { connection, known })
+        Ok(Writer { connection, log_pages, known })
+    }
+
+    pub(super) fn log_pages(&self) -> u32 {
+        self.log_pages.load(Ordering::Relaxed)
     }
 
     pub(super) fn counters(&self) -> Counters {

@@ -1,11 +1,12 @@
 //! What all rules together say about one function.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use sagahost_core::RetryPolicy;
 use serde::{Deserialize, Deserializer};
 
-use super::{DirGrant, HttpTarget, Rule};
+use super::{DirGrant, HttpTarget, Rate, Rule};
 
 /// A value that is never shown, in no error and no debug output.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,6 +60,11 @@ pub struct FunctionSettings {
     /// How many attempts run at the same time; as many as there is room for
     /// where no rule says so.
     pub concurrency: Option<u32>,
+    /// How often an attempt may begin, if a rule says so.
+    pub rate: Option<Rate>,
+    /// How many attempts one instance serves, one after the other, if that is
+    /// more than one.
+    pub reuse: Option<NonZeroU32>,
     /// How it is retried, if a rule says so.
     pub retry: Option<RetryPolicy>,
 }
@@ -75,6 +81,8 @@ impl Default for FunctionSettings {
             output: 1 << 20,
             logs: 16 << 10,
             concurrency: None,
+            rate: None,
+            reuse: None,
             retry: None,
         }
     }
@@ -85,6 +93,12 @@ impl FunctionSettings {
     /// Such a function has no effect but its result.
     pub fn grants_nothing(&self) -> bool {
         self.dirs.is_empty() && self.env.is_empty() && self.http.is_empty()
+    }
+
+    /// Whether an attempt may run before its step is durable: nothing leaves
+    /// its sandbox but its result, and the sandbox ends with it.
+    pub fn may_run_ahead(&self) -> bool {
+        self.grants_nothing() && self.reuse.is_none()
     }
 
     /// Where it may send HTTP requests, each as people write it.
@@ -117,6 +131,12 @@ impl FunctionSettings {
         }
         if let Some(concurrency) = written.concurrency {
             self.concurrency = Some(concurrency);
+        }
+        if let Some(rate) = written.rate {
+            self.rate = Some(rate);
+        }
+        if let Some(reuse) = written.reuse {
+            self.reuse = NonZeroU32::new(reuse).filter(|most| most.get() > 1);
         }
         if let Some(retry) = &written.retry {
             self.retry = Some(retry.policy());

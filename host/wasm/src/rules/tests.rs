@@ -56,6 +56,24 @@ fn rules_apply_in_order_and_grants_add_up() {
 }
 
 #[test]
+fn of_a_rate_the_last_rule_counts_and_it_is_shown_as_it_is_written() {
+    for (written, shown, nanos) in [
+        ("100/s", "100/s", 10_000_000),
+        (" 10 / min ", "10/min", 6_000_000_000),
+        ("1000/h", "1000/h", 3_600_000_000),
+        ("1000000/s", "1000000/s", 1_000),
+    ] {
+        let rules = rules(&format!(
+            "[[function]]\nnames = [\"*\"]\nrate = \"7/s\"\n[[function]]\nnames = [\"F\"]\nrate = \"{written}\"\n"
+        ));
+        let rules = rules.expect("these rules are right");
+        let rate = rules.settings("F").rate.expect("a rule gives it");
+        assert_eq!((rate.to_string().as_str(), rate.interval().as_nanos()), (shown, nanos));
+        assert_eq!(rules.settings("G").rate, "7/s".parse().ok());
+    }
+}
+
+#[test]
 fn secrets_are_never_shown() {
     let rules =
         rules("[[function]]\nnames = [\"*\"]\nenv = { A = \"hidden\" }\nenv-from = [\"TOKEN\"]\n")
@@ -72,6 +90,11 @@ fn mistakes_say_what_would_be_right() {
         ("cpu = \"fast\"", "\"5s\""),
         ("timeout = \"0s\"", "longer than 0"),
         ("concurrency = 0", "at least 1"),
+        ("reuse = 0", "at least 1"),
+        ("rate = \"0/s\"", "from 1 to"),
+        ("rate = \"100\"", "\"100/s\""),
+        ("rate = \"2.5/s\"", "a whole number"),
+        ("rate = \"1/day\"", "\"1000/h\""),
         ("env-from = [\"MISSING\"]", "MISSING, which is not set"),
         ("http = [\"ftp://example.com\"]", "only http and https"),
         ("http = [\"https://example.com/path\"]", "without path"),

@@ -1,4 +1,4 @@
-//! Sizes and durations as people write them.
+//! Sizes, durations and rates as people write them.
 
 use std::time::Duration;
 
@@ -39,6 +39,79 @@ impl HumanDuration {
     /// In milliseconds.
     pub fn millis(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// How often something may begin: `"100/s"`, `"10/min"`, `"1000/h"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    count: u32,
+    per: Period,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Period {
+    Second,
+    Minute,
+    Hour,
+}
+
+impl Rate {
+    /// The most there may be in a second.
+    const MOST: u32 = 1_000_000;
+
+    /// The time from one to the next.
+    pub fn interval(self) -> Duration {
+        let per = match self.per {
+            Period::Second => 1,
+            Period::Minute => 60,
+            Period::Hour => 3600,
+        };
+        Duration::from_secs(per) / self.count
+    }
+}
+
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let per = match self.per {
+            Period::Second => "s",
+            Period::Minute => "min",
+            Period::Hour => "h",
+        };
+        write!(f, "{}/{per}", self.count)
+    }
+}
+
+impl std::str::FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "{text:?} is not a rate: write it as \"100/s\", \"10/min\" or \"1000/h\", with a \
+                 whole number from 1 to {}",
+                Rate::MOST
+            )
+        };
+        let (count, per) = text.split_once('/').ok_or_else(wrong)?;
+        let count: u32 = count.trim().parse().map_err(|_| wrong())?;
+        let per = match per.trim() {
+            "s" => Period::Second,
+            "m" | "min" => Period::Minute,
+            "h" => Period::Hour,
+            _ => return Err(wrong()),
+        };
+        if count == 0 || count > Rate::MOST {
+            return Err(wrong());
+        }
+        Ok(Rate { count, per })
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 

@@ -9,5 +9,6 @@ mod fixture;
 mod http_steps;
 mod orchestrators;
 mod pinned;
+mod reuse;
 mod undo;
 mod wat_guests;

@@ -116,6 +116,8 @@ function aboutCard(one) {
       fact("Time to answer", duration(one.timeoutMs ?? limits.timeoutMs)),
       fact("Result", bytes(limits.outputBytes)),
       limits.concurrency !== undefined && fact("At the same time", number(limits.concurrency)),
+      limits.rate !== undefined && fact("How often", limits.rate),
+      limits.reuse !== undefined && fact("Each instance serves", `up to ${number(limits.reuse)} attempts`),
       one.retry && fact("Retries", retryText(one.retry)),
       one.runsAhead !== undefined && fact("Begins", beginning(one)),
       fact("Imports", importsOf(one.imports))));
@@ -131,6 +133,9 @@ function beginning({ runsAhead, capabilities: may = {} }) {
   if (runsAhead) return "before its step is on disk, as it is granted nothing that could leave a trace";
   const granted = [[may.http, "send HTTP requests"], [may.files, "reach files"], [may.env, "read variables"]]
     .filter(([grants]) => grants?.length).map(([, what]) => what);
+  if (!granted.length && may.limits?.reuse !== undefined) {
+    return "once its step is on disk, as the next attempt finds what this one leaves in memory";
+  }
   return `once its step is on disk${granted.length ? `, as it may ${granted.join(" and ")}` : ""}`;
 }
 
