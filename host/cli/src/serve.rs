@@ -49,7 +49,18 @@ pub(crate) struct ServeArgs {
     log_format: LogFormat,
 }
 
+/// Huge pages make nothing faster here, and an idle host several times as large.
+/// Where the system does not have them, or does not listen, that is as well.
+#[cfg(target_os = "linux")]
+fn small_pages() {
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn small_pages() {}
+
 pub(crate) async fn run(args: ServeArgs) -> Result<()> {
+    small_pages();
     let log = logging::start(args.host.log.as_deref(), DEFAULT_LOG, args.log_format)?;
     let loaded = Loaded::find(args.host.config.as_deref())?;
     let places = places(&args.host, &loaded)?;

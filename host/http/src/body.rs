@@ -1,13 +1,16 @@
 //! Bodies of requests: read within limits of size and time, and taken as
 //! JSON.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
-use hyper::body::Body as _;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use sagahost_core::Json;
+use tokio::runtime::Handle;
 
 use crate::error::ApiError;
 
@@ -27,7 +30,6 @@ pub(crate) struct Limits {
 pub(crate) async fn read(mut body: Body, limits: Limits) -> Result<Bytes, ApiError> {
     let announced = body.size_hint().exact();
     if announced.is_some_and(|bytes| bytes > limits.bytes as u64) {
-        discard(body);
         return Err(too_large(limits.bytes));
     }
     let mut first: Option<Bytes> = None;
@@ -51,7 +53,6 @@ pub(crate) async fn read(mut body: Body, limits: Limits) -> Result<Bytes, ApiErr
         };
         let so_far = all.len() + first.as_ref().map_or(0, Bytes::len);
         if so_far + data.len() > limits.bytes {
-            discard(body);
             return Err(too_large(limits.bytes));
         }
         // Most bodies are one frame, which is then not copied.
@@ -83,21 +84,65 @@ fn broken() -> ApiError {
     ApiError::bad_request("BodyBroken", "The body ended before its end.")
 }
 
-/// Reads what is left of a body that was refused, and forgets it.
-pub(crate) fn discard(mut body: Body) {
-    if body.is_end_stream() || body.size_hint().lower() > DISCARD_BYTES {
-        return;
+/// A request's body. What nobody has read of it when it is dropped is read and
+/// forgotten: else the connection would end with the answer, without a word, and
+/// a client that sends its next request on it finds it closed.
+pub(crate) struct Drained {
+    /// None once it has been read to its end.
+    body: Option<Incoming>,
+}
+
+impl Drained {
+    pub(crate) fn new(body: Incoming) -> Self {
+        Drained { body: (!body.is_end_stream()).then_some(body) }
     }
-    tokio::spawn(tokio::time::timeout(DISCARD_TIME, async move {
-        let mut left = DISCARD_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-            match left.checked_sub(bytes) {
-                Some(rest) => left = rest,
-                None => return,
-            }
+}
+
+impl HttpBody for Drained {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
+            self.body = None;
         }
-    }));
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Drop for Drained {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take()
+            && body.size_hint().lower() <= DISCARD_BYTES
+            && let Ok(tasks) = Handle::try_current()
+        {
+            tasks.spawn(tokio::time::timeout(DISCARD_TIME, discard(body)));
+        }
+    }
+}
+
+async fn discard(mut body: Incoming) {
+    let mut left = DISCARD_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match left.checked_sub(bytes) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
 }
 
 /// Whether the body calls itself JSON.

@@ -9,7 +9,6 @@ use sagahost_engine::{SkipError, Waiting};
 use serde::Serialize;
 
 use crate::app::Shared;
-use crate::body;
 use crate::error::{ApiError, json, sentence};
 use crate::query::Query;
 use crate::time::to_ticks;
@@ -41,9 +40,7 @@ pub(crate) async fn skip(
     State(app): State<Shared>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
-    body::discard(body);
-    let by = Query::parse(parts.uri.query()).positive_seconds("by")?;
+    let by = Query::parse(request.uri().query()).positive_seconds("by")?;
     if by.is_some_and(|by| by > LONGEST) {
         return Err(ApiError::bad_argument(
             "'by' is a number of seconds, and the clock is skipped by 100 years at most.",

@@ -21,7 +21,6 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::Shared;
 use crate::auth::{self, Access, MANAGE};
-use crate::body;
 use crate::dashboard;
 use crate::error::ApiError;
 use crate::metrics;
@@ -118,10 +117,7 @@ async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> R
     });
     match allowed.and_then(|()| no_entity(path, request.uri().path())) {
         Ok(()) => next.run(request).await,
-        Err(refused) => {
-            body::discard(request.into_body());
-            refused.into_response()
-        }
+        Err(refused) => refused.into_response(),
     }
 }
 

@@ -13,6 +13,7 @@ use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use tower::Service as _;
 
+use crate::body::Drained;
 use crate::error::ApiError;
 use crate::urls::canonical_path;
 
@@ -20,7 +21,7 @@ pub(crate) async fn respond(
     mut router: Router,
     request: hyper::Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let mut request = request.map(Body::new);
+    let mut request = request.map(|body| Body::new(Drained::new(body)));
     if let Some(path) = canonical_path(request.uri().path()) {
         respell(request.uri_mut(), &path);
     }

@@ -40,10 +40,7 @@ async fn begin(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    if let Err(refused) = app.engine.admit(&name) {
-        body::discard(body);
-        return Err(refused.into());
-    }
+    app.engine.admit(&name)?;
     let input = body::input(body::read(body, app.body()).await?)?;
     let input = if is_managed(parts.uri.path()) {
         let function = app.engine.runtime().function(&name);

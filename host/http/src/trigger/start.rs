@@ -32,16 +32,12 @@ pub(super) async fn start(
     let (parts, body) = request.into_parts();
     let function = app.engine.runtime().function(&trigger.orchestrator);
     if function.is_none_or(|function| function.kind != FunctionKind::Orchestrator) {
-        body::discard(body);
         // Whoever asks cannot know what this route starts.
         let message =
             format!("The orchestrator '{}' is not deployed on this host.", trigger.orchestrator);
         return Err(ApiError::unavailable("NotDeployed", message));
     }
-    if let Err(refused) = app.engine.admit(&trigger.orchestrator) {
-        body::discard(body);
-        return Err(refused.into());
-    }
+    app.engine.admit(&trigger.orchestrator)?;
     let body = body::input(body::read(body, app.body()).await?)?;
     let id = trigger.id.as_ref().map(|from| id(from, &path, &parts, &body)).transpose()?;
     let input = match trigger.input {
