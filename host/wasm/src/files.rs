@@ -1,9 +1,9 @@
 //! What an activity writes to a file is written when it says so.
 //!
 //! Toolchains make a write of WASI 0.2's calls that do not wait: wasmtime hands
-//! each such write to another thread, where the guest then waits for it. To
-//! switch threads there and back takes several times what most writes take, and
-//! all other operations on files run where the guest runs anyway.
+//! each such write to another thread, where the guest then waits for it. That
+//! made sagas whose activities write files a good deal slower, and all other
+//! operations on files run where the guest runs anyway.
 
 use futures_util::FutureExt;
 use wasmtime::component::{Linker, Resource};
