@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, oneshot};
 use crate::cell::{Message, Replace};
 use crate::children::deadline_from;
 use crate::dispatch::new_token;
+use crate::entry::Young;
 use crate::error::{CommandError, InvokeError, StartError};
 use crate::fair::Asker;
 use crate::lifecycle::Inner;
@@ -88,7 +89,8 @@ impl Engine {
     /// When it was not started; see [`StartError`].
     pub async fn start_instance(&self, request: StartRequest) -> Result<String, StartError> {
         let _under_way = self.inner.gate.starts();
-        let (id, started) = self.begin(request, Replace::Ended, false)?;
+        let young = Some(self.inner.entries.enter().await);
+        let (id, started) = self.begin(request, Replace::Ended, false, young)?;
         started.await.unwrap_or(Err(StartError::ShuttingDown))?;
         Ok(id)
     }
@@ -99,7 +101,7 @@ impl Engine {
     /// # Errors
     /// When it was not started; [`StartError::Exists`] where there is one.
     pub async fn start_once(&self, request: StartRequest) -> Result<String, StartError> {
-        let (id, started) = self.begin(request, Replace::Nothing, false)?;
+        let (id, started) = self.begin(request, Replace::Nothing, false, None)?;
         started.await.unwrap_or(Err(StartError::ShuttingDown))?;
         Ok(id)
     }
@@ -117,9 +119,10 @@ impl Engine {
         let id = request.id.take().unwrap_or_else(new_id);
         request.id = Some(id.clone());
         let ended = self.inner.waiters.wait(&id);
-        let (_, started) = self.begin(request, Replace::Ended, true)?;
         {
             let _under_way = self.inner.gate.starts();
+            let young = Some(self.inner.entries.enter().await);
+            let (_, started) = self.begin(request, Replace::Ended, true, young)?;
             started.await.unwrap_or(Err(StartError::ShuttingDown))?;
         }
         let ended = tokio::time::timeout(longest, ended).await;
@@ -141,6 +144,7 @@ impl Engine {
         request: StartRequest,
         replace: Replace,
         waits: bool,
+        young: Option<Young>,
     ) -> Result<(String, oneshot::Receiver<Result<(), StartError>>), StartError> {
         self.open(StartError::ShuttingDown)?;
         let StartRequest { name, id, input, version, trace_parent, deadline, tags, start_at } =
@@ -173,7 +177,7 @@ impl Engine {
             deadline: deadline_from(begins, deadline_ms.or(function.timeout_ms)),
             ..Started::default()
         };
-        let outcome = self.inner.begin(&id, started, replace, waits);
+        let outcome = self.inner.begin(&id, started, replace, waits, young.map(Arc::new));
         Ok((id, outcome))
     }
 

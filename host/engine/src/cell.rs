@@ -16,6 +16,7 @@ use sagahost_store::{InstanceKey, NewInstance};
 use sagahost_wasm::{Fiber, Pinned};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::entry::Young;
 use crate::error::{CommandError, StartError};
 use crate::guest::{self, SharedGuest};
 
@@ -92,6 +93,8 @@ pub(crate) enum Message {
         until: Instant,
         /// Whether whoever starts it waits for its end.
         waits: bool,
+        /// Where it was let in.
+        young: Option<Arc<Young>>,
         ack: Ack<StartError>,
     },
     /// A client wants something, and waits until it is durable.
@@ -155,6 +158,8 @@ pub(crate) struct Body {
     pub(crate) stuck: bool,
     /// Whether it waits for somebody to take in what it sent.
     pub(crate) has_mail: bool,
+    /// Where it was let in, and has not had to wait since.
+    pub(crate) young: Option<Arc<Young>>,
 }
 
 impl Body {

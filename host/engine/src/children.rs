@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::api::new_id;
 use crate::cell::{Body, Cell, Message, Replace};
+use crate::entry::Young;
 use crate::error::StartError;
 use crate::guest;
 use crate::lifecycle::Inner;
@@ -63,6 +64,7 @@ impl Inner {
         started: Started,
         replace: Replace,
         waits: bool,
+        young: Option<Arc<Young>>,
     ) -> oneshot::Receiver<Result<(), StartError>> {
         let new = NewInstance {
             id: id.to_owned(),
@@ -79,6 +81,7 @@ impl Inner {
             replace,
             until,
             waits,
+            young,
             ack,
         };
         self.deliver(id, message);
@@ -135,7 +138,7 @@ impl Inner {
         let started = match started {
             Ok(started) => {
                 self.gate.has_child(&of, &started.name);
-                Ok((self.begin(&child.id, started.clone(), Replace::Nothing, false), started))
+                Ok((self.begin(&child.id, started.clone(), Replace::Nothing, false, None), started))
             }
             Err(message) => Err(Failure::host(FailureKind::NotStarted, message)),
         };
@@ -167,7 +170,7 @@ impl Inner {
                 Ok(Err(error)) => {
                     tracing::error!(instance = id, %error, "a child was not started; trying again");
                     tokio::time::sleep(PAUSE).await;
-                    begun = self.begin(id, started.clone(), Replace::Nothing, false);
+                    begun = self.begin(id, started.clone(), Replace::Nothing, false, None);
                 }
                 Ok(Ok(())) | Err(_) => return None,
             }

@@ -21,6 +21,20 @@ use crate::stuck;
 use crate::turn::After;
 use crate::writer::WriteFailure;
 
+/// Turns of about so many bytes are encoded beside the tasks: those that others
+/// wait for would wait for that.
+const LARGE_TURN: usize = 256 << 10;
+
+/// How many attempts are begun in one go. After each so many, other tasks have
+/// their turn.
+const BEGUN_AT_ONCE: usize = 64;
+
+async fn stand_back(number: usize) {
+    if number % BEGUN_AT_ONCE == BEGUN_AT_ONCE - 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// What the messages of a turn want when it is stored.
 #[derive(Default)]
 pub(crate) struct Asked {
@@ -57,7 +71,8 @@ impl Inner {
         body.held_bytes += turn.records.iter().map(weight).sum::<usize>();
         body.held.extend(turn.records);
         body.runs_ahead |= !ahead.is_empty();
-        for (attempt, ahead) in ahead {
+        for (number, (attempt, ahead)) in ahead.into_iter().enumerate() {
+            stand_back(number).await;
             self.dispatch(cell, &body, attempt, Some(ahead));
         }
         if hold && !body.held.is_empty() {
@@ -99,7 +114,8 @@ impl Inner {
             // itself; nobody waits for it.
             cell.lock().attempts.clear();
         }
-        for attempt in turn.attempts {
+        for (number, attempt) in turn.attempts.into_iter().enumerate() {
+            stand_back(number).await;
             self.dispatch(cell, &body, attempt, None);
         }
         self.stop(cell, &turn.stops);
@@ -193,7 +209,19 @@ impl Inner {
         fresh: Option<usize>,
     ) -> Result<(), WriteFailure> {
         let unwritable = |error: serde_json::Error| WriteFailure::Store(error.to_string().into());
-        let chunk = encode_chunk(&body.held[fresh.unwrap_or(0)..]).map_err(unwritable)?;
+        let first = fresh.unwrap_or(0);
+        let chunk = if body.held_bytes < LARGE_TURN {
+            encode_chunk(&body.held[first..])
+        } else {
+            let held = std::mem::take(&mut body.held);
+            let encode = move || (encode_chunk(&held[first..]), held);
+            let encoded = tokio::task::spawn_blocking(encode).await;
+            let (chunk, held) =
+                encoded.map_err(|error| WriteFailure::Store(error.to_string().into()))?;
+            body.held = held;
+            chunk
+        };
+        let chunk = chunk.map_err(unwritable)?;
         let started = fresh.map(|_| {
             let guest = guest::lock(&body.guest);
             guest.orchestration.instance().started().clone()
@@ -238,7 +266,10 @@ impl Inner {
                 return Err(WriteFailure::Store("the instance was not created".into()));
             }
         };
-        if let Written::Created(key) = self.writer.write(write).await? {
+        let aside = body.young.as_ref().map(|young| young.aside());
+        let written = self.writer.write(write).await?;
+        drop(aside);
+        if let Written::Created(key) = written {
             body.key = Some(key);
         }
         body.chunks = if fresh.is_some() { 1 } else { body.chunks + 1 };

@@ -11,6 +11,7 @@ use sagahost_wasm::{ActivityCall, ActivityReport, Ahead, HttpStep};
 use tokio::sync::oneshot;
 
 use crate::cell::{Body, Cell, Message, Out, Stop, Stopped, Token};
+use crate::entry::{Young, while_young};
 use crate::fair::Asker;
 use crate::guest;
 use crate::lifecycle::Inner;
@@ -31,6 +32,7 @@ pub(crate) struct Prepared {
     metrics: Arc<FunctionMetrics>,
     /// Since when it waits for its place.
     since: Instant,
+    young: Option<Arc<Young>>,
 }
 
 /// A number that no other attempt of this process has.
@@ -129,8 +131,12 @@ impl Inner {
             stopped,
             metrics,
             since: Instant::now(),
+            young: body.young.clone(),
         };
-        self.queue(kind, &function, asker, Waiting::Attempt(Box::new(prepared)));
+        let begins = self.queue(kind, &function, asker, Waiting::Attempt(Box::new(prepared)));
+        if let (false, Some(young)) = (begins, &body.young) {
+            young.leave();
+        }
     }
 
     /// Runs an attempt that has its place.
@@ -138,10 +144,11 @@ impl Inner {
         let inner = self.clone();
         tokio::spawn(async move {
             let Prepared { id, execution, work, token, .. } = prepared;
-            let Prepared { orchestrator, call, ahead, stopped, metrics, since, .. } = prepared;
+            let Prepared { orchestrator, call, ahead, stopped, metrics, since, young, .. } =
+                prepared;
             let (function, step, attempt) = (call.function.clone(), call.step, call.attempt);
             let begun = inner.clock().now();
-            let run = inner.attempt(orchestrator, call, ahead);
+            let run = while_young(young, inner.attempt(orchestrator, call, ahead));
             let stopped = async {
                 match stopped.await {
                     Ok(why) => why,

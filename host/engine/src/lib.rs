@@ -17,6 +17,7 @@ mod config;
 mod deploy;
 mod dispatch;
 mod entity;
+mod entry;
 mod error;
 mod fair;
 mod flush;

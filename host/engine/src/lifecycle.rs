@@ -16,6 +16,7 @@ use crate::cell::{Cells, Message};
 use crate::clock::Clock;
 use crate::config::EngineConfig;
 use crate::entity::Entities;
+use crate::entry::Entries;
 use crate::error::EngineError;
 use crate::flush::HeldBack;
 use crate::load_gate::{Bounds, LoadGate};
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) residents: Residents,
     pub(crate) places: Places,
     pub(crate) gate: Arc<LoadGate>,
+    pub(crate) entries: Arc<Entries>,
     pub(crate) reads: Reads,
     /// The places of those that are [`LOADED_AT_ONCE`].
     pub(crate) loading: Semaphore,
@@ -110,6 +112,7 @@ impl Engine {
             writer,
             background,
             places: Places::new(&runtime),
+            entries: Entries::new(gate.clone()),
             gate,
             reads: Reads::default(),
             runtime,

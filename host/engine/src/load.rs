@@ -84,6 +84,7 @@ impl Inner {
             armed: None,
             stuck: row.summary.saga == SagaState::Stuck,
             has_mail: false,
+            young: None,
         }))
     }
 

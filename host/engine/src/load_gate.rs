@@ -39,6 +39,8 @@ pub(crate) struct Bounds {
 pub(crate) struct LoadGate {
     bounds: Bounds,
     began: Instant,
+    /// From a request to the start.
+    entries: Mutex<Delay>,
     /// From a start to its first turn.
     turns: Mutex<Delay>,
     /// From a write to its transaction.
@@ -64,6 +66,7 @@ impl LoadGate {
         LoadGate {
             bounds,
             began: Instant::now(),
+            entries: Mutex::default(),
             turns: Mutex::default(),
             writes: Mutex::default(),
             starts: AtomicU64::new(0),
@@ -73,6 +76,16 @@ impl LoadGate {
 
     fn now(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    /// A request to start something waits to be let in.
+    pub(crate) fn entry_queued(&self) -> Duration {
+        came(&self.entries, self.now())
+    }
+
+    /// The one that came at this time was let in, or has gone away.
+    pub(crate) fn entered(&self, came: Duration) {
+        served(&self.entries, 1, came, self.now());
     }
 
     /// A start waits for its first turn.
@@ -134,7 +147,12 @@ impl LoadGate {
         if bound.is_zero() {
             return None;
         }
-        for (queue, what) in [(&self.turns, Overload::Turns), (&self.writes, Overload::Writes)] {
+        let queues = [
+            (&self.entries, Overload::Turns),
+            (&self.turns, Overload::Turns),
+            (&self.writes, Overload::Writes),
+        ];
+        for (queue, what) in queues {
             let delay = lock(queue).now(self.now());
             if delay > bound {
                 return Some((what, delay));

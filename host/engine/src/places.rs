@@ -132,20 +132,20 @@ fn limits(runtime: &Runtime, function: &str) -> Limits {
 }
 
 impl Inner {
-    /// Lets it begin, now or when it is its turn.
+    /// Lets it begin, now or when it is its turn; whether it has begun.
     pub(crate) fn queue(
         self: &Arc<Self>,
         kind: Kind,
         function: &str,
         asker: impl FnOnce() -> Asker,
         waiting: Waiting,
-    ) {
+    ) -> bool {
         let limits = || limits(&self.runtime, function);
         let begins =
             self.places.with(kind, |fair, now| fair.ask(function, limits, asker, now, waiting));
-        if let Some((function, waiting)) = begins {
-            self.begin_one(kind, function, waiting);
-        }
+        let Some((function, waiting)) = begins else { return false };
+        self.begin_one(kind, function, waiting);
+        true
     }
 
     /// A place for a function, when it is its turn. None where the host goes

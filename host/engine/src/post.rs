@@ -113,7 +113,7 @@ impl Inner {
             return Some(Some(problem));
         }
         loop {
-            match self.begin(id, started.clone(), Replace::Nothing, false).await {
+            match self.begin(id, started.clone(), Replace::Nothing, false, None).await {
                 Ok(Ok(())) => return Some(None),
                 Ok(Err(StartError::Exists { .. })) => return self.was_started(id, post).await,
                 Ok(Err(StartError::ShuttingDown)) | Err(_) => return None,

@@ -4,12 +4,17 @@ use sagahost_core::{BlockedReason, Failure, FailureKind, Mismatch, Started};
 use sagahost_wasm::{FiberEnd, FunctionKind, WasmError};
 
 use crate::cell::{Body, Resident};
+use crate::entry::while_young;
 use crate::guest::{self, Guest, SharedGuest};
 use crate::lifecycle::Inner;
 
 impl Inner {
     /// Runs the code as far as it goes.
     pub(crate) async fn run(&self, body: &mut Body) {
+        while_young(body.young.clone(), self.run_code(body)).await;
+    }
+
+    async fn run_code(&self, body: &mut Body) {
         let mut anew = false;
         loop {
             let (start, replaying, events) = {

@@ -12,6 +12,7 @@ use sagahost_store::NewInstance;
 use crate::cell::{Ack, Begun, Body, Cell, Message, Replace, State, Unshown};
 use crate::commit::Asked;
 use crate::entity::{EntityMessage, is_entity};
+use crate::entry::Young;
 use crate::error::{CommandError, StartError};
 use crate::guest::{self, Guest};
 use crate::lifecycle::Inner;
@@ -29,12 +30,14 @@ pub(crate) struct FirstTurn {
     pub(crate) replace: Replace,
     pub(crate) until: Instant,
     pub(crate) waits: bool,
+    pub(crate) young: Option<Arc<Young>>,
 }
 
 impl FirstTurn {
     fn again(self, ack: Ack<StartError>) -> Message {
-        let FirstTurn { new, started, replace, until, waits } = self;
-        Message::Start { new, started, replace, until, waits, ack }
+        let FirstTurn { new, started, replace, until, waits, .. } = self;
+        // By now it has had to wait.
+        Message::Start { new, started, replace, until, waits, young: None, ack }
     }
 }
 
@@ -164,9 +167,12 @@ fn next_batch(inbox: &mut Vec<Message>) -> Vec<Message> {
 /// Nothing more to do for now: the body waits in memory, or leaves.
 fn settle(inner: &Inner, cell: &Arc<Cell>, state: &mut State) {
     state.working = false;
-    let stays = match &state.body {
+    let stays = match &mut state.body {
         None => false,
         Some(body) => {
+            if state.attempts.is_empty() {
+                body.young = None;
+            }
             body.resident.is_some()
                 || !body.held.is_empty()
                 || body.has_mail
@@ -236,9 +242,10 @@ impl Inner {
         let begun = Instant::now();
         let mut batch = batch;
         if let [Message::Start { .. }] = &batch[..]
-            && let Some(Message::Start { new, started, replace, until, waits, ack }) = batch.pop()
+            && let Some(Message::Start { new, started, replace, until, waits, young, ack }) =
+                batch.pop()
         {
-            let start = FirstTurn { new, started, replace, until, waits };
+            let start = FirstTurn { new, started, replace, until, waits, young };
             return self.first_turn(cell, body, start, ack).await;
         }
         let mut body = match body {
@@ -363,7 +370,7 @@ impl Inner {
             let _ = ack.send(Err(StartError::Exists { id: cell.id.to_string() }));
             return After::Keep(body);
         }
-        let FirstTurn { new, started, replace, until, waits } = start;
+        let FirstTurn { new, started, replace, until, waits, young } = start;
         // The id of a child belongs to its parent's step, and that of a firing
         // to its schedule. Where it is there already, in whatever state, it is
         // not begun again.
@@ -399,6 +406,7 @@ impl Inner {
             armed: None,
             stuck: false,
             has_mail: false,
+            young,
         });
         let begun = Instant::now();
         self.run(&mut body).await;

@@ -98,7 +98,7 @@ impl Inner {
                     tags: started.tags.clone(),
                 });
                 let started = Box::new(started.clone());
-                let start = FirstTurn { new, started, replace, until, waits };
+                let start = FirstTurn { new, started, replace, until, waits, young: None };
                 return self.start_later(&cell.id, start, ack);
             }
             _ => StartError::Store(failure.to_string()),

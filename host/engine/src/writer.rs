@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sagahost_store::{Owner, Store, StoreError, Write, WriteError, Written};
@@ -24,6 +24,10 @@ const LARGEST_BATCH: usize = 1024;
 /// last commit took, and not at all after one of fewer writes than this.
 const LONGEST_WAIT: Duration = Duration::from_micros(400);
 const FEWEST_TO_WAIT: usize = 3;
+
+/// A disk is quick whose last commit took no longer. A task that commits keeps a
+/// thread from other tasks meanwhile, and the next commit may take longer.
+const QUICK: Duration = Duration::from_millis(1);
 
 /// Why a write was not made.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -48,8 +52,22 @@ struct Queued {
 
 pub(crate) struct Writer {
     queue: mpsc::Sender<Queued>,
-    shared: Shared,
-    proof: Arc<Proof>,
+    commits: Arc<Commits>,
+}
+
+/// What makes the commits, one at a time.
+struct Commits {
+    store: Arc<dyn Store>,
+    owner: Owner,
+    counters: Arc<Counters>,
+    gate: Arc<LoadGate>,
+    proof: Proof,
+    /// The instances of which a turn is being made, or stored.
+    working: Arc<AtomicUsize>,
+    /// How long the last commit took; locked while there is one.
+    last: Mutex<Duration>,
+    /// Whether a task may make one.
+    inline: bool,
 }
 
 /// How long a commit says that there can be others.
@@ -71,46 +89,56 @@ impl Proof {
     }
 }
 
-/// What counts the writes, and what minds how long they wait.
-type Shared = (Arc<Counters>, Arc<LoadGate>);
-
 impl Writer {
     /// Starts the writer's thread. It ends when the writer is dropped and all
     /// that was queued is committed.
     pub(crate) fn start(
         store: Arc<dyn Store>,
         owner: Owner,
-        shared: Shared,
+        (counters, gate): (Arc<Counters>, Arc<LoadGate>),
         working: Arc<AtomicUsize>,
     ) -> std::io::Result<Self> {
         let (queue, queued) = mpsc::channel();
-        let (counters, gate) = shared.clone();
-        let proof = Arc::new(Proof::default());
-        let noted = proof.clone();
-        std::thread::Builder::new().name("writer".into()).spawn({
-            let tasks = Handle::current();
-            move || run(&*store, owner, (&counters, &gate, &noted), &working, &queued, &tasks)
-        })?;
-        Ok(Writer { queue, shared, proof })
+        let tasks = Handle::current();
+        let commits = Arc::new(Commits {
+            store,
+            owner,
+            counters,
+            gate,
+            proof: Proof::default(),
+            working,
+            // Nothing is known of the disk yet.
+            last: Mutex::new(Duration::MAX),
+            inline: tasks.metrics().num_workers() > 1,
+        });
+        let made = commits.clone();
+        let name = "writer".to_owned();
+        std::thread::Builder::new().name(name).spawn(move || run(&made, &queued, &tasks))?;
+        Ok(Writer { queue, commits })
     }
 
     /// Tries whether something can be made durable, unless that is known. It
     /// blocks.
     pub(crate) fn check(&self, store: &dyn Store) -> Result<(), StoreError> {
-        if self.proof.holds() {
+        let proof = &self.commits.proof;
+        if proof.holds() {
             return Ok(());
         }
         let checked = store.check_writable();
-        self.proof.note(checked.is_ok());
+        proof.note(checked.is_ok());
         checked
     }
 
-    /// Queues a write and waits until it is durable.
+    /// Makes a write, and waits until it is durable.
     pub(crate) async fn write(&self, write: Write) -> Result<Written, WriteFailure> {
         let gone = || WriteFailure::Store("the writer thread has ended".into());
+        let Commits { counters, gate, .. } = &*self.commits;
+        let write = match self.commits.alone(write) {
+            Ok(written) => return written,
+            Err(write) => write,
+        };
         let (done, outcome) = oneshot::channel();
         // Before it can be taken out again.
-        let (counters, gate) = &self.shared;
         counters.queued.add(1);
         let at = gate.write_queued();
         if self.queue.send(Queued { write, at, done }).is_err() {
@@ -121,25 +149,77 @@ impl Writer {
     }
 }
 
-/// `working` are the instances of which a turn is being made, or stored.
-fn run(
-    store: &dyn Store,
-    owner: Owner,
-    (counters, gate, proof): (&Counters, &LoadGate, &Proof),
-    working: &AtomicUsize,
-    queued: &mpsc::Receiver<Queued>,
-    tasks: &Handle,
-) {
+impl Commits {
+    /// Commits this write in the task that wants it, where that is all there is
+    /// to do, and the disk is quick: to wake the writer, and then this task
+    /// again, takes as long as such a commit. Gives it back otherwise.
+    fn alone(&self, write: Write) -> Result<Result<Written, WriteFailure>, Write> {
+        let busy = self.working.load(Ordering::Relaxed) > 1 || self.counters.queued.get() > 0;
+        if busy || !self.inline {
+            return Err(write);
+        }
+        let Ok(last) = self.last.try_lock() else { return Err(write) };
+        if *last > QUICK {
+            return Err(write);
+        }
+        let mut outcomes = match self.make(last, &[write]) {
+            Ok(outcomes) => outcomes,
+            Err(message) => return Ok(Err(WriteFailure::Store(message))),
+        };
+        Ok(match outcomes.pop() {
+            Some(outcome) => outcome.map_err(WriteFailure::Write),
+            None => Err(WriteFailure::Store("the store says nothing of a write".into())),
+        })
+    }
+
+    fn make(
+        &self,
+        mut last: MutexGuard<'_, Duration>,
+        writes: &[Write],
+    ) -> Result<Vec<Result<Written, WriteError>>, Arc<str>> {
+        let Commits { counters, proof, .. } = self;
+        let begun = Instant::now();
+        let outcomes = self.store.commit(self.owner, writes).map_err(|error| {
+            report(&error);
+            proof.note(false);
+            counters.store_failures.add(1);
+            Arc::from(error.to_string())
+        })?;
+        let took = begun.elapsed();
+        *last = took;
+        drop(last);
+        // Where all was refused, nothing was written.
+        if outcomes.iter().any(Result::is_ok) {
+            proof.note(true);
+        }
+        counters.commits.add(1);
+        counters.commit_time.observe_time(took);
+        counters.recent.commit.record(took);
+        counters.commit_writes.observe(writes.len() as u64);
+        counters.appends.add(outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64);
+        for outcome in &outcomes {
+            counters.removed.add(match outcome {
+                Ok(Written::Purged(purged)) => *purged,
+                Ok(Written::PurgedWhere { purged, .. }) => purged.len() as u64,
+                _ => 0,
+            });
+        }
+        Ok(outcomes)
+    }
+}
+
+fn run(commits: &Commits, queued: &mpsc::Receiver<Queued>, tasks: &Handle) {
+    let Commits { counters, gate, working, .. } = commits;
     let mut writes = Vec::new();
     let mut waiting = Vec::new();
     // How long the next ones may wait.
     let mut patience = Duration::ZERO;
     while let Ok(first) = queued.recv() {
-        let mut last = first.at;
+        let mut latest = first.at;
         let until = Instant::now() + patience;
         let more = std::iter::from_fn(|| queued.try_recv().ok());
         for Queued { write, at, done } in std::iter::once(first).chain(more).take(LARGEST_BATCH) {
-            last = last.max(at);
+            latest = latest.max(at);
             writes.push(write);
             waiting.push(done);
         }
@@ -149,45 +229,23 @@ fn run(
                 break;
             }
             let Ok(Queued { write, at, done }) = queued.recv_timeout(left) else { break };
-            last = last.max(at);
+            latest = latest.max(at);
             writes.push(write);
             waiting.push(done);
         }
+        let last = commits.last.lock().unwrap_or_else(PoisonError::into_inner);
         counters.queued.take(writes.len() as u64);
-        gate.writes_begin(writes.len() as u64, last);
+        gate.writes_begin(writes.len() as u64, latest);
         let begun = Instant::now();
-        match store.commit(owner, &writes) {
+        match commits.make(last, &writes) {
             Ok(outcomes) => {
-                counters.commits.add(1);
-                let took = begun.elapsed();
-                // Where all was refused, nothing was written.
-                if outcomes.iter().any(Result::is_ok) {
-                    proof.note(true);
-                }
                 patience = match writes.len() < FEWEST_TO_WAIT {
                     true => Duration::ZERO,
-                    false => (took / 2).min(LONGEST_WAIT),
+                    false => (begun.elapsed() / 2).min(LONGEST_WAIT),
                 };
-                counters.commit_time.observe_time(took);
-                counters.recent.commit.record(took);
-                counters.commit_writes.observe(writes.len() as u64);
-                counters
-                    .appends
-                    .add(outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64);
-                for outcome in &outcomes {
-                    counters.removed.add(match outcome {
-                        Ok(Written::Purged(purged)) => *purged,
-                        Ok(Written::PurgedWhere { purged, .. }) => purged.len() as u64,
-                        _ => 0,
-                    });
-                }
                 tell(std::mem::take(&mut waiting), outcomes, tasks);
             }
-            Err(error) => {
-                report(&error);
-                proof.note(false);
-                counters.store_failures.add(1);
-                let message: Arc<str> = error.to_string().into();
+            Err(message) => {
                 for done in waiting.drain(..) {
                     let _ = done.send(Err(WriteFailure::Store(message.clone())));
                 }
@@ -213,4 +271,62 @@ fn tell(waiting: Vec<Done>, outcomes: Vec<Result<Written, WriteError>>, tasks: &
 
 fn report(error: &StoreError) {
     tracing::error!(%error, "the store did not take a commit; nothing of it is acknowledged");
+}
+
+#[cfg(test)]
+mod tests {
+    use sagahost_store::memory::MemoryStore;
+
+    use super::*;
+    use crate::load_gate::Bounds;
+
+    fn commits() -> Commits {
+        let store = Arc::new(MemoryStore::default());
+        let owner = store.claim().unwrap();
+        let bounds = Bounds { delay: Duration::ZERO, queue: Duration::ZERO };
+        Commits {
+            store,
+            owner,
+            counters: Arc::default(),
+            gate: Arc::new(LoadGate::new(bounds)),
+            proof: Proof::default(),
+            working: Arc::new(AtomicUsize::new(1)),
+            last: Mutex::new(QUICK),
+            inline: true,
+        }
+    }
+
+    fn write() -> Write {
+        Write::Purge { key: sagahost_store::InstanceKey(7) }
+    }
+
+    #[test]
+    fn a_task_makes_a_lone_write_itself() {
+        let commits = commits();
+        let outcome = commits.alone(write()).expect("it was made");
+        assert!(outcome.is_err_and(|failure| failure.to_string().contains('7')));
+        assert_eq!(commits.counters.commits.get(), 1);
+        assert!(*commits.last.lock().unwrap() < QUICK);
+    }
+
+    #[test]
+    fn the_writer_makes_it_where_there_are_others_or_the_disk_is_slow_or_unknown() {
+        let lone = commits();
+        lone.counters.queued.add(1);
+        assert!(lone.alone(write()).is_err(), "one is queued");
+        let lone = commits();
+        lone.working.store(2, Ordering::Relaxed);
+        assert!(lone.alone(write()).is_err(), "another turn is being made");
+        let lone = commits();
+        for took in [QUICK + Duration::from_micros(1), Duration::MAX] {
+            *lone.last.lock().unwrap() = took;
+            assert!(lone.alone(write()).is_err(), "{took:?}");
+        }
+        let lone = commits();
+        let _commit = lone.last.lock().unwrap();
+        assert!(lone.alone(write()).is_err(), "the writer commits");
+        let lone = Commits { inline: false, ..commits() };
+        assert!(lone.alone(write()).is_err(), "there is one thread");
+        assert_eq!(lone.counters.commits.get(), 0);
+    }
 }
