@@ -13,8 +13,8 @@ done
 if [ -n "${SAGAHOST_BENCH_BINARY:-}" ]; then
     sagahost=$(realpath "$SAGAHOST_BENCH_BINARY")
 else
-    cargo build --release --locked
-    sagahost=$PWD/target/release/sagahost
+    cargo build --profile dist --locked
+    sagahost=$PWD/target/dist/sagahost
 fi
 # The host and the load both have a file open for each connection.
 ulimit -n "$(ulimit -Hn)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures a release build on this machine. Every figure that is worth
+# Measures a build of the `dist` profile on this machine. Every figure that is worth
 # comparing is a count, or a ratio within this one run; README.md says what each
 # part tells.
 #

@@ -3,7 +3,7 @@
 instances=${1:-1000000}
 seconds=${2:-6}
 echo "== listing, $instances instances: the first answer, in ms, and whether it was a full page"
-cargo run --quiet --release --locked -p sagahost-store --example fill -- "$work/listing" "$instances"
+cargo run --quiet --profile dist --locked -p sagahost-store --example fill -- "$work/listing" "$instances"
 serve listing shop
 list=${url[listing]}/api/instances
 # The median of five.

@@ -8,7 +8,7 @@ for instances in 0 10000 100000 1000000; do
     shop none
     shop many
     if [ "$instances" -gt 0 ]; then
-        cargo run --quiet --release --locked -p sagahost-store --example fill -- \
+        cargo run --quiet --profile dist --locked -p sagahost-store --example fill -- \
             "$work/many" "$instances" >/dev/null
     fi
     serve none none

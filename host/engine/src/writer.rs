@@ -27,7 +27,7 @@ const FEWEST_TO_WAIT: usize = 3;
 
 /// A disk is quick whose last commit took no longer. A task that commits keeps a
 /// thread from other tasks meanwhile, and the next commit may take longer.
-const QUICK: Duration = Duration::from_millis(1);
+const QUICK: Duration = Duration::from_millis(2);
 
 /// Why a write was not made.
 #[derive(Clone, Debug, thiserror::Error)]
