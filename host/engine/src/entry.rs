@@ -53,8 +53,7 @@ pub(crate) struct Young {
 impl Entries {
     pub(crate) fn new(gate: Arc<LoadGate>) -> Arc<Self> {
         let cores = available_parallelism().map_or(1, usize::from);
-        let per = std::env::var("YOUNG").ok().and_then(|s| s.parse().ok()).unwrap_or(FOR_EACH_CORE);
-        Arc::new(Entries { most: per * cores, gate, state: Mutex::default() })
+        Arc::new(Entries { most: FOR_EACH_CORE * cores, gate, state: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

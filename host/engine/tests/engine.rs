@@ -63,6 +63,29 @@ async fn an_event_that_was_refused_by_the_store_was_not_raised() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_that_wait_for_something_keep_nobody_from_being_let_in() {
+    let Bed { engine, .. } = bed(1000).await;
+    let waits = [
+        ("TestWaitEvents", r#"{"names":["Never"]}"#),
+        ("TestTimers", r#"{"ms":[3600000]}"#),
+        ("TestCallOne", r#"{"activity":"TestHang","timeout_ms":3600000}"#),
+    ];
+    // More than are let in at a time.
+    let many = 5 * std::thread::available_parallelism().unwrap().get();
+    for (name, input) in waits {
+        for _ in 0..many {
+            engine.start_instance(request(name, None, input)).await.unwrap();
+        }
+        // Whoever asks and goes away takes nobody's place either.
+        let gone = engine.start_and_wait(request(name, None, input), PATIENCE);
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, gone).await.is_err());
+        let ended = engine.start_and_wait(request("FanOut", None, "[1,2,3]"), PATIENCE).await;
+        let (_, ended) = ended.unwrap();
+        assert_eq!(ended.unwrap().status, RuntimeStatus::Completed, "beside {name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_wait_than_have_room_and_all_come_to_their_end() {
     let Bed { engine, .. } = bed(3).await;
     let input = r#"{"names":["A","B"]}"#;
