@@ -197,13 +197,16 @@ mod tests {
     fn who_comes_first_is_let_in_first_as_soon_as_one_leaves() {
         let entries = entries(2);
         let mut first = enter(&entries);
-        let (a, b) = (let_in(&mut first).unwrap(), let_in(&mut enter(&entries)).unwrap());
+        let (a, b) = (
+            let_in(&mut first).expect("it is let in"),
+            let_in(&mut enter(&entries)).expect("it is let in"),
+        );
         let (mut third, mut fourth) = (enter(&entries), enter(&entries));
         assert!(let_in(&mut third).is_none() && let_in(&mut fourth).is_none());
         a.leave();
         a.leave();
         assert!(let_in(&mut fourth).is_none());
-        let c = let_in(&mut third).unwrap();
+        let c = let_in(&mut third).expect("it is let in");
         drop(a);
         assert!(let_in(&mut fourth).is_none(), "one leaves once");
         drop((b, c));
@@ -214,7 +217,7 @@ mod tests {
     #[test]
     fn who_has_gone_away_is_passed_over_also_after_the_door_was_opened() {
         let entries = entries(1);
-        let a = let_in(&mut enter(&entries)).unwrap();
+        let a = let_in(&mut enter(&entries)).expect("it is let in");
         let (mut second, mut third, mut fourth) =
             (enter(&entries), enter(&entries), enter(&entries));
         for entering in [&mut second, &mut third, &mut fourth] {
@@ -231,11 +234,11 @@ mod tests {
     #[test]
     fn who_waits_for_the_disk_makes_room_and_comes_back_whoever_is_there() {
         let entries = entries(1);
-        let a = let_in(&mut enter(&entries)).unwrap();
+        let a = let_in(&mut enter(&entries)).expect("it is let in");
         let mut second = enter(&entries);
         assert!(let_in(&mut second).is_none());
         let aside = a.aside();
-        let b = let_in(&mut second).unwrap();
+        let b = let_in(&mut second).expect("it is let in");
         let mut third = enter(&entries);
         assert!(let_in(&mut third).is_none());
         drop(aside);
@@ -244,7 +247,7 @@ mod tests {
         assert!(let_in(&mut third).is_none(), "the one that came back is there");
         // What leaves while it waits for the disk does not come back.
         let aside = a.aside();
-        let c = let_in(&mut third).unwrap();
+        let c = let_in(&mut third).expect("it is let in");
         a.leave();
         drop(aside);
         assert_eq!(entries.lock().inside, 1);
@@ -255,7 +258,7 @@ mod tests {
     #[test]
     fn an_attempt_that_has_to_wait_makes_its_saga_leave() {
         let entries = entries(1);
-        let young = || Some(Arc::new(let_in(&mut enter(&entries)).unwrap()));
+        let young = || Some(Arc::new(let_in(&mut enter(&entries)).expect("it is let in")));
         let saga = young();
         let mut at_once = Box::pin(while_young(saga.clone(), std::future::ready(7)));
         let mut context = Context::from_waker(Waker::noop());

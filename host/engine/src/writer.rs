@@ -133,10 +133,9 @@ impl Writer {
     pub(crate) async fn write(&self, write: Write) -> Result<Written, WriteFailure> {
         let gone = || WriteFailure::Store("the writer thread has ended".into());
         let Commits { counters, gate, .. } = &*self.commits;
-        let write = match self.commits.alone(write) {
-            Ok(written) => return written,
-            Err(write) => write,
-        };
+        if let Some(written) = self.commits.alone(&write) {
+            return written;
+        }
         let (done, outcome) = oneshot::channel();
         // Before it can be taken out again.
         counters.queued.add(1);
@@ -152,24 +151,18 @@ impl Writer {
 impl Commits {
     /// Commits this write in the task that wants it, where that is all there is
     /// to do, and the disk is quick: to wake the writer, and then this task
-    /// again, takes as long as such a commit. Gives it back otherwise.
-    fn alone(&self, write: Write) -> Result<Result<Written, WriteFailure>, Write> {
+    /// again, takes as long as such a commit. Nothing otherwise.
+    fn alone(&self, write: &Write) -> Option<Result<Written, WriteFailure>> {
         let busy = self.working.load(Ordering::Relaxed) > 1 || self.counters.queued.get() > 0;
         if busy || !self.inline {
-            return Err(write);
+            return None;
         }
-        let Ok(last) = self.last.try_lock() else { return Err(write) };
-        if *last > QUICK {
-            return Err(write);
-        }
-        let mut outcomes = match self.make(last, &[write]) {
-            Ok(outcomes) => outcomes,
-            Err(message) => return Ok(Err(WriteFailure::Store(message))),
-        };
-        Ok(match outcomes.pop() {
+        let last = self.last.try_lock().ok().filter(|last| **last <= QUICK)?;
+        let outcomes = self.make(last, std::slice::from_ref(write)).map_err(WriteFailure::Store);
+        Some(outcomes.and_then(|mut outcomes| match outcomes.pop() {
             Some(outcome) => outcome.map_err(WriteFailure::Write),
             None => Err(WriteFailure::Store("the store says nothing of a write".into())),
-        })
+        }))
     }
 
     fn make(
@@ -282,7 +275,7 @@ mod tests {
 
     fn commits() -> Commits {
         let store = Arc::new(MemoryStore::default());
-        let owner = store.claim().unwrap();
+        let owner = store.claim().expect("it is there");
         let bounds = Bounds { delay: Duration::ZERO, queue: Duration::ZERO };
         Commits {
             store,
@@ -303,30 +296,30 @@ mod tests {
     #[test]
     fn a_task_makes_a_lone_write_itself() {
         let commits = commits();
-        let outcome = commits.alone(write()).expect("it was made");
+        let outcome = commits.alone(&write()).expect("it was made");
         assert!(outcome.is_err_and(|failure| failure.to_string().contains('7')));
         assert_eq!(commits.counters.commits.get(), 1);
-        assert!(*commits.last.lock().unwrap() < QUICK);
+        assert!(*commits.last.lock().expect("it is there") < QUICK);
     }
 
     #[test]
     fn the_writer_makes_it_where_there_are_others_or_the_disk_is_slow_or_unknown() {
         let lone = commits();
         lone.counters.queued.add(1);
-        assert!(lone.alone(write()).is_err(), "one is queued");
+        assert!(lone.alone(&write()).is_none(), "one is queued");
         let lone = commits();
         lone.working.store(2, Ordering::Relaxed);
-        assert!(lone.alone(write()).is_err(), "another turn is being made");
+        assert!(lone.alone(&write()).is_none(), "another turn is being made");
         let lone = commits();
         for took in [QUICK + Duration::from_micros(1), Duration::MAX] {
-            *lone.last.lock().unwrap() = took;
-            assert!(lone.alone(write()).is_err(), "{took:?}");
+            *lone.last.lock().expect("it is there") = took;
+            assert!(lone.alone(&write()).is_none(), "{took:?}");
         }
         let lone = commits();
-        let _commit = lone.last.lock().unwrap();
-        assert!(lone.alone(write()).is_err(), "the writer commits");
+        let _commit = lone.last.lock().expect("it is there");
+        assert!(lone.alone(&write()).is_none(), "the writer commits");
         let lone = Commits { inline: false, ..commits() };
-        assert!(lone.alone(write()).is_err(), "there is one thread");
+        assert!(lone.alone(&write()).is_none(), "there is one thread");
         assert_eq!(lone.counters.commits.get(), 0);
     }
 }
