@@ -7,10 +7,12 @@ mod bed;
 mod failing;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bed::*;
 use sagahost_core::{Event, RuntimeStatus};
 use sagahost_engine::{CommandError, EngineConfig, StartError};
+use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_saga_runs_to_its_end() {
@@ -68,19 +70,20 @@ async fn those_that_wait_for_something_keep_nobody_from_being_let_in() {
     let waits = [
         ("TestWaitEvents", r#"{"names":["Never"]}"#),
         ("TestTimers", r#"{"ms":[3600000]}"#),
-        ("TestCallOne", r#"{"activity":"TestHang","timeout_ms":3600000}"#),
+        ("TestCallOne", r#"{"activity":"TestHang","timeoutMs":3600000}"#),
     ];
     // More than are let in at a time.
     let many = 5 * std::thread::available_parallelism().unwrap().get();
     for (name, input) in waits {
         for _ in 0..many {
-            engine.start_instance(request(name, None, input)).await.unwrap();
+            let start = engine.start_instance(request(name, None, input));
+            timeout(PATIENCE, start).await.expect("it is let in").unwrap();
         }
         // Whoever asks and goes away takes nobody's place either.
         let gone = engine.start_and_wait(request(name, None, input), PATIENCE);
-        assert!(tokio::time::timeout(std::time::Duration::ZERO, gone).await.is_err());
-        let ended = engine.start_and_wait(request("FanOut", None, "[1,2,3]"), PATIENCE).await;
-        let (_, ended) = ended.unwrap();
+        assert!(timeout(Duration::ZERO, gone).await.is_err());
+        let next = engine.start_and_wait(request("FanOut", None, "[1,2,3]"), PATIENCE);
+        let (_, ended) = timeout(PATIENCE, next).await.expect("it is let in").unwrap();
         assert_eq!(ended.unwrap().status, RuntimeStatus::Completed, "beside {name}");
     }
 }
