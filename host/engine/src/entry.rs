@@ -1,9 +1,10 @@
 //! Letting those in that were started from outside, few enough at a time that
 //! the host does one after the other, and not a little of each.
 //!
-//! A saga is *young* from its start until it first waits for something that
-//! this host does not do: a timer, an event, an answer from elsewhere, a place
-//! that a limit denies it. The code of each that is young is in memory, and so
+//! A saga is *young* from its start until it first waits for anything but its
+//! own activities and the disk: a timer, an event, a child, or a place that a
+//! limit denies it; or until an activity waits for an answer from elsewhere, or
+//! something computes for so long that others have their turn. The code of each that is young is in memory, and so
 //! is all that it touches; where there are hundreds, each finds the caches full
 //! of the others', and all of them together take longer than one after the
 //! other. So of those that use the processor only so many are young at a time.
@@ -113,7 +114,7 @@ impl Drop for Waits<'_> {
 }
 
 impl Young {
-    /// It waits for something else than this host.
+    /// It waits for something, or computes for long.
     pub(crate) fn leave(&self) {
         if self.place.swap(LEFT, Ordering::AcqRel) == INSIDE {
             self.entries.left();

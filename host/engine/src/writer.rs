@@ -1,8 +1,10 @@
 //! The one writer: commits whatever has queued in one transaction.
 //!
-//! A lone write is committed at once. While its flush is under way the next
-//! ones queue and share the one after; and where there are several, they wait a
-//! moment for the turns that are being made, which will want to be stored next.
+//! A lone write is committed at once: where the disk is quick by the task that
+//! wants it, else by the writer's thread. Whoever makes them, commits are one
+//! after the other. While the flush of one is under way the next writes queue
+//! and share the one after; and where there are several, they wait a moment for
+//! the turns that are being made, which will want to be stored next.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
