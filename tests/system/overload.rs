@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -125,6 +126,42 @@ start = "TestCallOne"
     let shown = client.get("/api/functions").body;
     let echo = shown.as_array().unwrap().iter().find(|it| it["name"] == "TestEcho").unwrap();
     assert_eq!(echo["capabilities"]["limits"]["rate"], "20/s", "{echo}");
+}
+
+#[test]
+fn who_comes_back_too_early_is_refused_once_a_second() {
+    let site = Site::new(&["guest_activities", "guest_orchestrator", "test_guests"]);
+    let rules = |rate: &str| {
+        let echo = format!("[[functions]]\nnames = [\"TestEcho\"]\nrate = \"{rate}\"\n");
+        site.manifest(&format!("[host]\nmax-queue = \"20ms\"\n\n{echo}"));
+    };
+    rules("1/h");
+    let server = site.serve();
+    let path = "/api/orchestrators/TestCallOne";
+    let call = json!({ "activity": "TestEcho", "input": 1 });
+    let client = server.client();
+    let mut accepted = Vec::new();
+    let began = Instant::now();
+    let mut refused = 0;
+    while refused < 4 {
+        let answer = client.post(path, &call);
+        match is_refusal(&answer) {
+            true => refused += 1,
+            false => accepted.push(answer.body["id"].as_str().unwrap().to_owned()),
+        }
+        // There is room for others, at once and on the same connection.
+        assert_eq!(client.run("TestOrchEcho", &json!("free"))["output"], "free");
+    }
+    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(client.stats()["startsRefused"], refused);
+    // Who waits for being answered is let in once there is room.
+    rules("1000/s");
+    let last = eventually("it is let in", || {
+        let answer = client.post(path, &call);
+        (!is_refusal(&answer)).then_some(answer)
+    });
+    accepted.push(last.body["id"].as_str().unwrap().to_owned());
+    all_complete(&client, &accepted);
 }
 
 #[test]

@@ -183,25 +183,33 @@ fn retry_after(delay: Duration) -> Duration {
 
 impl Engine {
     /// Whether an orchestration of this name may be started now. To be asked
-    /// before a start from outside, as soon as its name is known.
+    /// before a start from outside, as soon as its name is known. A refusal is
+    /// counted.
     ///
     /// # Errors
     /// [`StartError::Overloaded`] where what was accepted waits for too long.
     pub fn admit(&self, orchestrator: &str) -> Result<(), StartError> {
-        let inner = &self.inner;
-        let gate = &inner.gate;
-        let overload = gate.overload().or_else(|| {
+        let Some((what, delay)) = self.overload(orchestrator) else { return Ok(()) };
+        self.inner.counters.refused.add(1);
+        Err(StartError::Overloaded { what, delay, retry_after: retry_after(delay) })
+    }
+
+    /// Whether [`Engine::admit`] would let it be started now; nothing is counted.
+    pub fn has_room(&self, orchestrator: &str) -> bool {
+        self.overload(orchestrator).is_none()
+    }
+
+    fn overload(&self, orchestrator: &str) -> Option<(Overload, Duration)> {
+        let gate = &self.inner.gate;
+        gate.overload().or_else(|| {
             let bound = gate.bounds.queue;
             if bound.is_zero() {
                 return None;
             }
-            let (function, delay) =
-                inner.places.delays(|code| gate.is_for(code, orchestrator), bound)?;
+            let is_for = |code: &str| gate.is_for(code, orchestrator);
+            let (function, delay) = self.inner.places.delays(is_for, bound)?;
             Some((Overload::Function(function.to_string()), delay))
-        });
-        let Some((what, delay)) = overload else { return Ok(()) };
-        inner.counters.refused.add(1);
-        Err(StartError::Overloaded { what, delay, retry_after: retry_after(delay) })
+        })
     }
 }
 

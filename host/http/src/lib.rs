@@ -18,6 +18,7 @@ mod board;
 mod body;
 mod clock;
 mod dashboard;
+mod early;
 mod entities;
 mod error;
 mod events;

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::app::{App, Phase, Shared};
+use crate::early::Told;
 use crate::keys::Keys;
 use crate::live::Hub;
 use crate::log::LogLevels;
@@ -226,7 +227,9 @@ async fn connection(stream: TcpStream, app: Shared, router: Router) {
     // Answers are small and whole: none should wait for the next one. Where
     // the system refuses, it is only slower.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| service::respond(router.clone(), request));
+    let told = Told::default();
+    let service =
+        service_fn(move |request| service::respond(router.clone(), told.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(app.config.header_timeout)

@@ -14,14 +14,17 @@ use hyper::body::Incoming;
 use tower::Service as _;
 
 use crate::body::Drained;
+use crate::early::Told;
 use crate::error::ApiError;
 use crate::urls::canonical_path;
 
 pub(crate) async fn respond(
     mut router: Router,
+    told: Told,
     request: hyper::Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let mut request = request.map(|body| Body::new(Drained::new(body)));
+    request.extensions_mut().insert(told);
     if let Some(path) = canonical_path(request.uri().path()) {
         respell(request.uri_mut(), &path);
     }

@@ -12,7 +12,7 @@ use crate::app::{Params, Phase, Shared};
 use crate::error::{ApiError, json, json_text};
 use crate::query::Query;
 use crate::urls::{CheckStatus, instance_url, is_managed};
-use crate::{body, instances};
+use crate::{body, early, instances};
 
 /// How long a client should wait before it asks for the status.
 const RETRY_AFTER_SECONDS: &str = "10";
@@ -40,7 +40,7 @@ async fn begin(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    app.engine.admit(&name)?;
+    early::admit(&app, &parts, &name).await?;
     let input = body::input(body::read(body, app.body()).await?)?;
     let input = if is_managed(parts.uri.path()) {
         let function = app.engine.runtime().function(&name);

@@ -13,10 +13,10 @@ use serde_json::{Map, Value};
 
 use super::{IdFrom, Trigger, TriggerInput};
 use crate::app::Shared;
-use crate::body;
 use crate::error::{ApiError, json_text};
 use crate::query::Query;
 use crate::start::{check_status, launch, trace_parent};
+use crate::{body, early};
 
 /// The API key is not for the orchestrator, whose journal keeps what it gets.
 fn is_key(parameter: &str) -> bool {
@@ -37,7 +37,7 @@ pub(super) async fn start(
             format!("The orchestrator '{}' is not deployed on this host.", trigger.orchestrator);
         return Err(ApiError::unavailable("NotDeployed", message));
     }
-    app.engine.admit(&trigger.orchestrator)?;
+    early::admit(&app, &parts, &trigger.orchestrator).await?;
     let body = body::input(body::read(body, app.body()).await?)?;
     let id = trigger.id.as_ref().map(|from| id(from, &path, &parts, &body)).transpose()?;
     let input = match trigger.input {
