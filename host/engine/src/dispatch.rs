@@ -140,15 +140,17 @@ impl Inner {
     }
 
     /// Runs an attempt that has its place.
-    pub(crate) fn run_attempt(self: &Arc<Self>, prepared: Prepared, place: Place) {
+    pub(crate) fn run_attempt(self: &Arc<Self>, prepared: Box<Prepared>, place: Place) {
         let inner = self.clone();
         tokio::spawn(async move {
-            let Prepared { id, execution, work, token, .. } = prepared;
+            let Prepared { id, execution, work, token, .. } = *prepared;
             let Prepared { orchestrator, call, ahead, stopped, metrics, since, young, .. } =
-                prepared;
+                *prepared;
             let (function, step, attempt) = (call.function.clone(), call.step, call.attempt);
             let begun = inner.clock().now();
-            let run = while_young(young, inner.attempt(orchestrator, call, ahead));
+            // In a place of its own: tokio moves a task several times while it
+            // is made and ends, and a sandbox is large.
+            let run = Box::pin(while_young(young, inner.attempt(orchestrator, call, ahead)));
             let stopped = async {
                 match stopped.await {
                     Ok(why) => why,

@@ -164,7 +164,7 @@ impl Inner {
     fn begin_one(self: &Arc<Self>, kind: Kind, function: Arc<str>, waiting: Waiting) {
         let place = Place { inner: self.clone(), kind, function, left: false };
         match waiting {
-            Waiting::Attempt(prepared) => self.run_attempt(*prepared, place),
+            Waiting::Attempt(prepared) => self.run_attempt(prepared, place),
             // Who does not want it any more leaves it.
             Waiting::Told(told) => drop(told.send(place)),
         }

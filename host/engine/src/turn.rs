@@ -229,7 +229,8 @@ impl Inner {
     fn set_to_work(self: &Arc<Self>, cell: Arc<Cell>, start: Option<Duration>) {
         // Counted before the task runs, so that a shutdown waits for it.
         self.working.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(work(self.clone(), cell, start));
+        // In a box: tokio moves a task several times, and this one is large.
+        tokio::spawn(Box::pin(work(self.clone(), cell, start)));
     }
 
     async fn turn(
