@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use super::write::Writer;
+use super::writer::Writer;
 use super::{failed, open};
 use crate::StoreError;
 

@@ -4,10 +4,12 @@ mod board;
 mod checkpoint;
 mod list;
 mod open;
+mod packed;
 mod read;
 mod schema;
 mod tags;
 mod write;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +25,7 @@ use crate::{
 use checkpoint::Checkpointer;
 pub use open::make_dir;
 use read::Readers;
-use write::Writer;
+use writer::{Failed, Writer};
 
 /// Keeps sagas in `DIR/sagahost.db`, an SQLite database with a write-ahead log
 /// that is flushed to the disk with every commit.
@@ -96,10 +98,10 @@ impl Store for SqliteStore {
         self.checkpointer.note(writer.log_pages());
         drop(writer);
         result.map_err(|error| match error {
-            write::Failed::Fenced { current } => {
+            Failed::Fenced { current } => {
                 StoreError::Fenced { partition: owner.partition, held: owner.epoch, current }
             }
-            write::Failed::Sql(e) => failed("writing to", &self.path, e),
+            Failed::Sql(e) => failed("writing to", &self.path, e),
         })
     }
 

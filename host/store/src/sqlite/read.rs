@@ -7,6 +7,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sagahost_core::{Json, Millis, RuntimeStatus, SagaState, Tags};
 
+use super::packed;
 use super::schema::{ENDED_BUSY, NO_ENTITY, OFF_COURSE, OPEN, UNSUCCESSFUL};
 use super::write::journal_key;
 use super::{failed, open};
@@ -101,7 +102,7 @@ pub(super) fn journal(
         if row.get::<_, i64>(0)? != expected {
             return missing(expected & i64::from(MAX_CHUNKS - 1));
         }
-        chunks.push(row.get(1)?);
+        chunks.push(packed::bytes(row.get_ref(1)?, 1)?);
     }
     let count: Option<u32> = transaction
         .prepare_cached("SELECT chunks FROM instances WHERE key = ?1")?
@@ -221,10 +222,10 @@ pub(super) fn instance(row: &Row<'_>) -> rusqlite::Result<InstanceRow> {
             saga: saga(row, 11)?,
             stuck: json(row, 12)?,
             custom_status: json(row, 13)?,
-            output: json(row, 14)?,
+            output: packed_json(row, 14)?,
         },
         chunks: row.get(10)?,
-        input: json(row, 15)?,
+        input: packed_json(row, 15)?,
         tags: tags(row, 16)?,
     })
 }
@@ -248,7 +249,14 @@ pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Json>> {
-    let text: Option<String> = row.get(column)?;
+    parsed(row.get(column)?, column)
+}
+
+fn packed_json(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Json>> {
+    parsed(packed::text(row.get_ref(column)?, column)?, column)
+}
+
+fn parsed(text: Option<String>, column: usize) -> rusqlite::Result<Option<Json>> {
     text.map(Json::parse)
         .transpose()
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, e.into()))

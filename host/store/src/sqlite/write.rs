@@ -1,139 +1,19 @@
-//! The one connection that writes.
+//! What a batch does to the database.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use rusqlite::TransactionBehavior::Immediate;
-use rusqlite::hooks::Wal;
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{CachedStatement, OptionalExtension as _, Transaction, params};
 use sagahost_core::{Json, Millis, RuntimeStatus};
 
+use super::packed::Packer;
 use super::read::{self, status};
 use super::schema::{ENTITY, ZONE_BITS};
 use super::tags;
+use super::writer::Known;
 use crate::store::saturate;
 use crate::types::check_sizes;
 use crate::{
-    CHUNK_BITS, Counters, Gone, InstanceKey, MAX_CHUNKS, MAX_KEY, MAX_PURGE, MAX_PURGE_SCAN,
-    NewInstance, Owner, Summary, Write, WriteError, Written,
+    CHUNK_BITS, Gone, InstanceKey, MAX_CHUNKS, MAX_KEY, MAX_PURGE, MAX_PURGE_SCAN, NewInstance,
+    Owner, Summary, Write, WriteError, Written,
 };
-
-/// Why a batch was not committed.
-pub(super) enum Failed {
-    /// The partition has another owner now.
-    Fenced { current: u64 },
-    /// SQLite could not.
-    Sql(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for Failed {
-    fn from(error: rusqlite::Error) -> Self {
-        Failed::Sql(error)
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Writer {
-    connection: Connection,
-    /// How many pages the last commit left in the log.
-    log_pages: Arc<AtomicU32>,
-    /// As of the last commit.
-    known: Known,
-}
-
-/// What the writer remembers of the database. A batch works on a copy, which
-/// takes the place of this one once it is committed.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    /// No instance ever had a larger key.
-    last_key: i64,
-    /// The newest row of `zones`; -1 where there is none.
-    last_zone: i64,
-    counters: Counters,
-}
-
-impl Writer {
-    pub(super) fn new(mut connection: Connection) -> rusqlite::Result<Self> {
-        let log_pages = Arc::new(AtomicU32::new(0));
-        let shared = log_pages.clone();
-        // This takes the place of SQLite's own checkpoints.
-        connection.wal_hook(Some(move |_: &mut Wal, pages| {
-            shared.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
-            Ok(())
-        }))?;
-        // The largest key that was used is either still there, or was noted
-        // when its instance was purged.
-        let last_key = "SELECT max(last_key, (SELECT coalesce(max(key), 0) FROM instances))
-                        FROM partitions WHERE id = 0";
-        let last_zone = "SELECT coalesce(max(zone), -1) FROM zones";
-        let known = Known {
-            last_key: connection.query_row(last_key, [], |row| row.get(0))?,
-            last_zone: connection.query_row(last_zone, [], |row| row.get(0))?,
-            counters: Counters::default(),
-        };
-        Ok(Writer { connection, log_pages, known })
-    }
-
-    pub(super) fn log_pages(&self) -> u32 {
-        self.log_pages.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn counters(&self) -> Counters {
-        self.known.counters
-    }
-
-    pub(super) fn limit_pages(&mut self, pages: u32) -> rusqlite::Result<()> {
-        self.connection.pragma_update(None, "max_page_count", pages)
-    }
-
-    pub(super) fn claim(&mut self) -> rusqlite::Result<Owner> {
-        let claim = "UPDATE partitions SET epoch = epoch + 1 WHERE id = 0 RETURNING epoch";
-        let transaction = self.connection.transaction_with_behavior(Immediate)?;
-        let epoch: i64 = transaction.query_row(claim, [], |row| row.get(0))?;
-        transaction.commit()?;
-        Ok(Owner { partition: 0, epoch: epoch.unsigned_abs() })
-    }
-
-    pub(super) fn touch(&mut self) -> rusqlite::Result<()> {
-        // Something must change: what is the same as before SQLite does not
-        // write.
-        self.connection.execute("UPDATE partitions SET checks = checks + 1 WHERE id = 0", [])?;
-        Ok(())
-    }
-
-    pub(super) fn checkpoint(&mut self) -> rusqlite::Result<()> {
-        // A reader that is in the way only makes it incomplete.
-        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-    }
-
-    pub(super) fn commit(
-        &mut self,
-        owner: Owner,
-        batch: &[Write],
-    ) -> Result<Vec<Result<Written, WriteError>>, Failed> {
-        // Dropping the transaction, on any way out but the last, rolls it back
-        // and leaves the connection as it was.
-        let transaction = self.connection.transaction_with_behavior(Immediate)?;
-        let epoch: Option<i64> = transaction
-            .prepare_cached("SELECT epoch FROM partitions WHERE id = ?1")?
-            .query_row([owner.partition], |row| row.get(0))
-            .optional()?;
-        let current = epoch.unwrap_or(0).unsigned_abs();
-        if epoch.is_none() || current != owner.epoch {
-            return Err(Failed::Fenced { current });
-        }
-        let mut open = Batch::new(&transaction, owner, self.known)?;
-        let results =
-            batch.iter().map(|write| open.write(write)).collect::<rusqlite::Result<Vec<_>>>()?;
-        let mut known = open.finish()?;
-        if results.iter().any(Result::is_ok) {
-            transaction.commit()?;
-            known.counters.commits += 1;
-            self.known = known;
-        }
-        Ok(results)
-    }
-}
 
 const CREATE: &str = "
     INSERT INTO instances (key, partition, status, created, updated, wake_at, busy, blocked,
@@ -159,7 +39,7 @@ const JOURNAL: &str = "INSERT INTO journal (key, chunk) VALUES (?1, ?2)";
 /// A `rusqlite::Error` from any of these ends the whole batch. What can be
 /// wrong with one write alone is found by looking, or by a statement that then
 /// changes nothing, before anything of it was written; so no savepoints.
-struct Batch<'a> {
+pub(super) struct Batch<'a> {
     transaction: &'a Transaction<'a>,
     owner: Owner,
     known: Known,
@@ -167,10 +47,16 @@ struct Batch<'a> {
     create: CachedStatement<'a>,
     update: CachedStatement<'a>,
     journal: CachedStatement<'a>,
+    packer: &'a mut Packer,
 }
 
 impl<'a> Batch<'a> {
-    fn new(transaction: &'a Transaction<'a>, owner: Owner, known: Known) -> rusqlite::Result<Self> {
+    pub(super) fn new(
+        transaction: &'a Transaction<'a>,
+        owner: Owner,
+        known: Known,
+        packer: &'a mut Packer,
+    ) -> rusqlite::Result<Self> {
         Ok(Batch {
             transaction,
             owner,
@@ -179,10 +65,11 @@ impl<'a> Batch<'a> {
             create: transaction.prepare_cached(CREATE)?,
             update: transaction.prepare_cached(UPDATE)?,
             journal: transaction.prepare_cached(JOURNAL)?,
+            packer,
         })
     }
 
-    fn finish(self) -> rusqlite::Result<Known> {
+    pub(super) fn finish(self) -> rusqlite::Result<Known> {
         // Only who deletes has to note the largest key: else it is there.
         if self.known.counters.purged > self.purged_before {
             self.transaction
@@ -192,7 +79,7 @@ impl<'a> Batch<'a> {
         Ok(self.known)
     }
 
-    fn write(&mut self, write: &Write) -> rusqlite::Result<Result<Written, WriteError>> {
+    pub(super) fn write(&mut self, write: &Write) -> rusqlite::Result<Result<Written, WriteError>> {
         if let Err(refused) = check_sizes(write) {
             return Ok(Err(refused));
         }
@@ -254,7 +141,7 @@ impl<'a> Batch<'a> {
             }
             self.delete(key)?;
         }
-        self.journal.execute(params![journal_key(key, 0), chunk])?;
+        self.enter(key, 0, chunk)?;
         tags::add(self.transaction, key, &new.id, &new.tags)?;
         self.enter_zone(key.0 >> ZONE_BITS)?;
         self.known.last_key = key.0;
@@ -292,8 +179,8 @@ impl<'a> Batch<'a> {
             tags,
             summary.stuck.as_ref().map(Json::as_str),
             summary.custom_status.as_ref().map(Json::as_str),
-            summary.output.as_ref().map(Json::as_str),
-            new.input.as_str(),
+            self.packer.text(summary.output.as_ref())?,
+            self.packer.text(Some(&new.input))?,
         ])?;
         Ok(rows == 1)
     }
@@ -341,7 +228,7 @@ impl<'a> Batch<'a> {
                 saturate(summary.events),
                 summary.stuck.as_ref().map(Json::as_str),
                 summary.custom_status.as_ref().map(Json::as_str),
-                summary.output.as_ref().map(Json::as_str),
+                self.packer.text(summary.output.as_ref())?,
             ])?
         } else {
             0
@@ -349,7 +236,7 @@ impl<'a> Batch<'a> {
         if rows == 0 {
             return self.refused(key, expected).map(Err);
         }
-        self.journal.execute(params![journal_key(key, expected), chunk])?;
+        self.enter(key, expected, chunk)?;
         self.known.counters.appends += 1;
         Ok(Ok(Written::Appended))
     }
@@ -374,16 +261,22 @@ impl<'a> Batch<'a> {
             saturate(summary.events),
             summary.stuck.as_ref().map(Json::as_str),
             summary.custom_status.as_ref().map(Json::as_str),
-            summary.output.as_ref().map(Json::as_str),
-            input.as_str(),
+            self.packer.text(summary.output.as_ref())?,
+            self.packer.text(Some(input))?,
         ])?;
         if rows == 0 {
             return self.refused(key, expected).map(Err);
         }
         self.delete_journal(key)?;
-        self.journal.execute(params![journal_key(key, 0), chunk])?;
+        self.enter(key, 0, chunk)?;
         self.known.counters.replaces += 1;
         Ok(Ok(Written::Appended))
+    }
+
+    /// Enters a chunk into the journal.
+    fn enter(&mut self, key: InstanceKey, number: u32, chunk: &[u8]) -> rusqlite::Result<()> {
+        self.journal.execute(params![journal_key(key, number), self.packer.bytes(chunk)?])?;
+        Ok(())
     }
 
     /// Why a chunk was not taken.

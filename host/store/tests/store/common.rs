@@ -319,6 +319,19 @@ impl Random {
     }
 }
 
+/// Bytes in which nothing repeats itself.
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    (0..length).map(|_| random.next() as u8).collect()
+}
+
+/// The same as a JSON string.
+pub(crate) fn noisy_text(seed: u64, length: usize) -> String {
+    let letter = |byte: u8| char::from(b'0' + byte % 40);
+    let text: String = noise(seed, length).into_iter().map(letter).filter(|c| *c != '\\').collect();
+    format!("\"{text}\"")
+}
+
 /// The seeds to run with: the one from the environment, or `count` new ones.
 pub(crate) fn seeds(count: u64) -> Vec<u64> {
     match std::env::var("SAGAHOST_STORE_SEED") {

@@ -195,8 +195,11 @@ impl Pair<'_> {
         // Sometimes more than a page of the database.
         let length = if self.random.one_in(10) { 20_000 } else { 60 };
         let length = self.random.below(length);
-        let byte = self.random.next() as u8;
-        vec![byte; length as usize]
+        // What repeats itself is packed.
+        match self.random.one_in(2) {
+            true => vec![self.random.next() as u8; length as usize],
+            false => noise(self.random.next(), length as usize),
+        }
     }
 
     fn summary(&mut self) -> Summary {
@@ -206,7 +209,10 @@ impl Pair<'_> {
             custom_status: random.maybe(|random| json(random.next().to_string())),
             output: random.maybe(|random| {
                 let length = random.below(6_000) as usize;
-                json(format!("[\"{}\"]", "o".repeat(length)))
+                match random.one_in(2) {
+                    true => json(format!("[\"{}\"]", "o".repeat(length))),
+                    false => json(noisy_text(random.next(), length)),
+                }
             }),
             updated: random.below(100),
             wake_at: random.maybe(|random| random.below(100)),

@@ -160,7 +160,7 @@ fn within_the_limit() {
     let error = loop {
         let id = format!("i{}", acknowledged.len());
         let write =
-            Write::Create { new: new(&id, 1), chunk: vec![b'x'; 5_000], summary: summary(Running) };
+            Write::Create { new: new(&id, 1), chunk: noise(7, 5_000), summary: summary(Running) };
         match store.commit(owner, &[write]) {
             Ok(_) => acknowledged.push(id),
             Err(error) => break error,
@@ -189,7 +189,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let error = SqliteStore::open(dir.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 4, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 5, .. }), "{error:?}");
     assert!(error.to_string().contains("written by a newer one"), "{error}");
 }
 
@@ -226,6 +226,41 @@ fn a_directory_that_cannot_be_made_is_named() {
     let error = SqliteStore::open(&file.join("data")).unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
     assert!(error.to_string().contains("file/data"), "{error}");
+}
+
+#[test]
+fn what_is_packed_and_was_damaged_is_said_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let owner = store.claim().unwrap();
+    let large = json(format!("[{}1]", "\"lamp\",".repeat(5_000)));
+    let new = NewInstance { input: large.clone(), ..new("a", 1) };
+    let summary = Summary { output: Some(large.clone()), ..summary(Running) };
+    let chunk = large.as_str().as_bytes().to_vec();
+    let key = created(&store, owner, Write::Create { new, chunk: chunk.clone(), summary });
+    let row = store.get(key).unwrap().unwrap();
+    assert_eq!((row.input.as_ref(), row.summary.output.as_ref()), (Some(&large), Some(&large)));
+    assert_eq!(store.journal(key, 0).unwrap(), [chunk]);
+    let by_hand = Connection::open(dir.path().join("sagahost.db")).unwrap();
+    for (table, column) in [("instances", "input"), ("instances", "output"), ("journal", "chunk")] {
+        let kept: Vec<u8> = by_hand
+            .query_row(&format!("SELECT {column} FROM {table}"), [], |row| row.get(0))
+            .unwrap();
+        assert!(kept.len() * 20 < large.as_str().len(), "{column}: {}", kept.len());
+        let put = |bytes: &[u8]| {
+            by_hand.execute(&format!("UPDATE {table} SET {column} = ?1"), [bytes]).unwrap();
+        };
+        let mut damaged = kept.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        put(&damaged);
+        let error = match table {
+            "journal" => store.journal(key, 0).unwrap_err(),
+            _ => store.get(key).unwrap_err(),
+        };
+        assert!(matches!(error, StoreError::Damaged { .. }), "{column}: {error:?}");
+        put(&kept);
+    }
+    assert_eq!(store.get(key).unwrap(), Some(row));
 }
 
 #[test]
@@ -268,11 +303,14 @@ fn a_missing_chunk_and_an_impossible_value_are_damage() {
         "tags = '{'",
         "tags = '[]'",
         "tags = '{\"a\":1}'",
+        "output = x'7b7d'",
+        "output = x'28b52ffd'",
+        "input = x''",
     ] {
         by_hand.execute_batch(&format!("UPDATE instances SET {wrong}")).unwrap();
         let error = store.find("a").unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{wrong}: {error:?}");
-        let right = "status = 1, saga = 0, stuck = NULL, input = '{}', created = 1, tags = NULL";
+        let right = "status = 1, saga = 0, stuck = NULL, output = NULL, input = '{}', created = 1, tags = NULL";
         by_hand.execute_batch(&format!("UPDATE instances SET {right}")).unwrap();
         store.find("a").unwrap();
     }

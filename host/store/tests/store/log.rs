@@ -31,7 +31,7 @@ fn write(dir: &Path, store: &SqliteStore, owner: Owner, from: u64, count: u64) -
         let writes: Vec<Write> = (wave..wave + 16)
             .map(|n| Write::Create {
                 new: new(&format!("i{n}"), n),
-                chunk: vec![n as u8; 64 << 10],
+                chunk: noise(n, 64 << 10),
                 summary: summary(Completed),
             })
             .collect();
@@ -56,7 +56,7 @@ fn until_it_begins_anew(dir: &Path, store: &SqliteStore, owner: Owner, before: u
 fn check(store: &SqliteStore, instances: u64) {
     for n in [0, instances / 2, instances - 1] {
         let row = store.find(&format!("i{n}")).unwrap().unwrap();
-        assert_eq!(store.journal(row.key, 0).unwrap(), [vec![n as u8; 64 << 10]]);
+        assert_eq!(store.journal(row.key, 0).unwrap(), [noise(n, 64 << 10)]);
     }
 }
 
